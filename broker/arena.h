@@ -1,0 +1,93 @@
+// One arena: its memory file, the kernel view on it, and the truth about its pages. Programs
+// (kfuncs), clients' requests and the fault threads all come to the same few functions here, which
+// follow the kernel's rules (K26-K41) behind the arena's one lock.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "broker/account.h"
+#include "ipc/base/page.h"
+#include "ipc/base/result.h"
+#include "jit/runtime.h"
+
+namespace uarena::broker {
+
+// The raw attributes of bpf(BPF_MAP_CREATE), untrusted until check_attr has seen them.
+struct ArenaAttr {
+  uint32_t map_type = kBpfMapTypeArena;
+  uint32_t key_size = 0;
+  uint32_t value_size = 0;
+  uint32_t max_entries = 0;
+  uint32_t map_flags = 0;
+  uint64_t map_extra = 0;
+};
+
+struct PageExtent {
+  PageRange pages;
+  Origin origin;
+  friend bool operator==(const PageExtent&, const PageExtent&) = default;
+};
+
+struct ArenaCounts {
+  uint32_t pages_allocated = 0;
+  uint32_t pages_reserved = 0;
+  uint64_t faults = 0;
+  uint64_t blocks = 0;
+};
+
+enum class FaultDecision { present, refuse };
+
+class Arena {
+ public:
+  // `attr` has passed check_attr; user_vm_start is where it lives.
+  static Result<std::shared_ptr<Arena>> create(uint64_t id, std::string name, const ArenaAttr& attr,
+                                               uint64_t user_vm_start, uint32_t owner_uid,
+                                               Account& account);
+  ~Arena();
+
+  uint64_t id() const;
+  const std::string& name() const;
+  const ArenaAttr& attr() const;
+  uint32_t owner_uid() const;
+  uint64_t user_vm_start() const;
+  uint64_t size() const;  // bytes
+  bool segv_on_fault() const;
+  int memory_fd() const;  // the sealed memory file; dup it to hand it over
+  const jit::ArenaView& view() const;
+
+  // bpf_arena_alloc_pages: the full user address, or 0 (K33-K37).
+  uint64_t alloc_pages(uint64_t addr, uint32_t page_cnt, int node_id, uint64_t flags,
+                       Origin origin);
+  // bpf_arena_free_pages (K38-K40).
+  void free_pages(uint64_t addr, uint32_t page_cnt);
+  // bpf_arena_reserve_pages: 0, -EINVAL, -EBUSY (K41).
+  int reserve_pages(uint64_t addr, uint32_t page_cnt);
+
+  // A client touched `address` and the page was absent there (K26, K27, K29, K30).
+  FaultDecision fault(uint64_t address);
+  // What faults on every page of the range would do: how many pages are new; EFAULT with
+  // SEGV_ON_FAULT when one is absent; EINVAL outside the arena.
+  Result<uint32_t> prefault(uint64_t address, uint64_t length);
+
+  // Writes initial bytes (.addr_space.1) at the offset and allocates the pages they touch, as
+  // libbpf's copy through its own mapping does (K80): those pages count as origin fault. EBUSY and
+  // no change when one of the pages is taken.
+  Result<void> install_globals(uint64_t offset, std::span<const std::byte> bytes);
+
+  // Inspection: consistent copies, no client can make them wait.
+  std::vector<PageExtent> extents() const;
+  ArenaCounts counts() const;
+  // Bytes of the memory file; absent pages read as zeros and stay absent.
+  Result<std::vector<std::byte>> read(uint64_t offset, uint32_t length) const;
+
+ private:
+  struct Impl;
+  explicit Arena(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace uarena::broker

@@ -1,0 +1,75 @@
+# The few verbs that every room's CMakeLists.txt uses: a library, a program, a test, a BPF object.
+include(GoogleTest)
+find_package(fmt REQUIRED)
+find_package(Threads REQUIRED)
+
+add_library(uarena_options INTERFACE)
+target_include_directories(uarena_options INTERFACE ${PROJECT_SOURCE_DIR}
+                                                    ${PROJECT_SOURCE_DIR}/ipc/client/include)
+target_compile_definitions(uarena_options INTERFACE _GNU_SOURCE UARENA_VERSION="${PROJECT_VERSION}")
+target_compile_options(
+  uarena_options
+  INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wno-missing-field-initializers
+            $<$<BOOL:${UARENA_WERROR}>:-Werror> -fno-omit-frame-pointer)
+if(UARENA_SANITIZE)
+  target_compile_options(uarena_options INTERFACE -fsanitize=${UARENA_SANITIZE}
+                                                  -fno-sanitize-recover=all)
+  target_link_options(uarena_options INTERFACE -fsanitize=${UARENA_SANITIZE})
+  target_compile_definitions(uarena_options INTERFACE UARENA_SANITIZED=1)
+endif()
+target_link_libraries(uarena_options INTERFACE fmt::fmt Threads::Threads)
+
+# uarena_library(NAME SOURCES a.cc … [DEPS lib …]): a static library of one room or part of a room.
+function(uarena_library name)
+  cmake_parse_arguments(A "" "" "SOURCES;DEPS" ${ARGN})
+  add_library(${name} STATIC ${A_SOURCES})
+  target_link_libraries(${name} PUBLIC uarena_options ${A_DEPS})
+endfunction()
+
+# uarena_program(NAME SOURCES a.cc … [DEPS lib …]): an executable in build/<preset>/bin.
+function(uarena_program name)
+  cmake_parse_arguments(A "" "" "SOURCES;DEPS" ${ARGN})
+  add_executable(${name} ${A_SOURCES})
+  target_link_libraries(${name} PRIVATE uarena_options ${A_DEPS})
+endfunction()
+
+# uarena_test(NAME SOURCES a_test.cc … [DEPS lib …] [LABEL unit|integration|parity]): a GoogleTest
+# program; each of its cases is a ctest case of its own, so that ctest's count is the tests' count.
+# BPF: names of uarena_bpf_object targets that the test needs built.
+function(uarena_test name)
+  cmake_parse_arguments(A "" "LABEL" "SOURCES;DEPS;BPF;NEEDS" ${ARGN})
+  if(NOT A_LABEL)
+    set(A_LABEL unit)
+  endif()
+  add_executable(${name} ${A_SOURCES})
+  target_link_libraries(${name} PRIVATE uarena_options ${A_DEPS} GTest::gmock GTest::gtest_main)
+  target_compile_definitions(
+    ${name} PRIVATE UARENA_BIN_DIR="${CMAKE_BINARY_DIR}/bin" UARENA_BPF_DIR="${CMAKE_BINARY_DIR}/bpf"
+                    UARENA_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  if(A_BPF OR A_NEEDS)
+    add_dependencies(${name} ${A_BPF} ${A_NEEDS})
+  endif()
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  gtest_discover_tests(${name} TEST_PREFIX "${name}." DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
+                       PROPERTIES LABELS ${A_LABEL} TIMEOUT 120)
+endfunction()
+
+find_program(UARENA_BPF_CLANG NAMES clang-19 REQUIRED)
+set(UARENA_BPF_DIR ${CMAKE_BINARY_DIR}/bpf)
+file(MAKE_DIRECTORY ${UARENA_BPF_DIR})
+
+# uarena_bpf_object(NAME SOURCE): compiles SOURCE (BPF C) with clang-19 to build/<preset>/bpf/NAME.bpf.o.
+# The target is called NAME_bpf.
+function(uarena_bpf_object name source)
+  get_filename_component(src ${source} ABSOLUTE)
+  set(out ${UARENA_BPF_DIR}/${name}.bpf.o)
+  add_custom_command(
+    OUTPUT ${out}
+    COMMAND ${UARENA_BPF_CLANG} -target bpf -mcpu=v4 -O2 -g -Wall -Wextra -Wno-unused-parameter -Werror
+            -I${PROJECT_SOURCE_DIR}/ipc/client/include -MD -MF ${out}.d -c ${src} -o ${out}
+    DEPENDS ${src}
+    DEPFILE ${out}.d
+    COMMENT "BPF ${name}.bpf.o"
+    VERBATIM)
+  add_custom_target(${name}_bpf ALL DEPENDS ${out})
+endfunction()

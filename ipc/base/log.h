@@ -1,0 +1,42 @@
+// One line per event on standard error, as key=value pairs that a script can split and a person
+// can read:  2026-11-22T17:40:01.123Z level=info event=arena.created id=3 name="heap" pages=1048576
+// Strings are quoted and escaped, so that what a client chose as a name can't forge a line.
+// Thread-safe: one write(2) per line.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <initializer_list>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+namespace uarena {
+
+enum class LogLevel { debug, info, warning, error };
+
+struct LogField {
+  template <typename T>
+  LogField(std::string_view k, const T& v) : key(k) {
+    if constexpr (std::is_convertible_v<T, std::string_view>)
+      value = quoted(v);
+    else
+      value = fmt::format("{}", v);
+  }
+  std::string_view key;
+  std::string value;
+
+ private:
+  static std::string quoted(std::string_view text);
+};
+
+// Lines below this level are dropped. Starts at info.
+void set_log_level(LogLevel level);
+
+void log(LogLevel level, std::string_view event, std::initializer_list<LogField> fields = {});
+
+// Printable form of text that came from a peer: control bytes, quotes and backslashes as escapes.
+std::string escaped(std::string_view untrusted);
+
+}  // namespace uarena

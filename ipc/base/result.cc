@@ -1,0 +1,14 @@
+#include "ipc/base/result.h"
+
+#include <cstdio>
+#include <cstdlib>
+
+namespace uarena {
+
+void assertion_failed(const char* file, int line, const char* expression,
+                      const std::string& state) {
+  std::fprintf(stderr, "%s:%d: assertion failed: %s (%s)\n", file, line, expression, state.c_str());
+  std::abort();
+}
+
+}  // namespace uarena

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT */
+/* libuarena: bpf_arena in user space, for clients of the broker uarenad.
+ *
+ * An arena is up to 4 GiB of sparse memory that every attached process sees at one and the same
+ * address, so that pointers stored in it are valid as they stand in each of them, and in the BPF
+ * programs that the broker runs on the same pages.
+ *
+ *   uarena_conn *conn;
+ *   struct uarena_info info;
+ *   if (uarena_connect(NULL, &conn) < 0 || uarena_find(conn, "heap", &info) < 0)
+ *     errx(1, "%s", uarena_error());
+ *   void *base;
+ *   if (uarena_attach(conn, info.id, 0, &base) < 0)
+ *     errx(1, "%s", uarena_error());
+ *   ... base is info.user_vm_start; read and write it like any memory ...
+ *   uarena_close(conn);
+ *
+ * Errors: every function that returns int returns 0 (or a count) on success and a negative errno on
+ * failure; uarena_error() then has one sentence that says what was wrong and what is allowed. A
+ * failed call changes nothing.
+ * Threads: calls on one connection are serialised by the library; different threads may share it.
+ * uarena_error() and uarena_why() belong to the calling thread.
+ * Ownership: everything that the library returns by pointer is freed by the function named beside
+ * it. Strings passed in are copied.
+ * Units: addresses and lengths are bytes unless a name says pages; a page is 4096 bytes.
+ * K numbers name the rows of docs/kernel-parity.md, where a rule is the kernel's.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct uarena_conn uarena_conn;
+
+#define UARENA_PAGE_SIZE 4096u
+#define UARENA_MAX_PAGES (1u << 20)
+
+/* As in <linux/bpf.h>. */
+#define UARENA_MAP_TYPE_ARENA 33u
+#define UARENA_F_MMAPABLE (1u << 10)
+#define UARENA_F_SEGV_ON_FAULT (1u << 17)
+#define UARENA_F_NO_USER_CONV (1u << 18)
+
+/* The raw attributes of a bpf_arena map. They are checked as bpf(BPF_MAP_CREATE) does: key_size and
+ * value_size must be 0, max_entries 1..1<<20 pages (else -EINVAL, above -E2BIG, K4), map_flags must
+ * contain UARENA_F_MMAPABLE and may add the other two (else -EINVAL, K2), map_extra 0 or a page
+ * aligned user_vm_start (else -EINVAL, K3) from which the arena does not cross a 4 GiB line (else
+ * -ERANGE, K5). With map_extra 0 the broker chooses an address of the arena's own. */
+struct uarena_attr {
+  uint32_t map_type; /* UARENA_MAP_TYPE_ARENA */
+  uint32_t key_size;
+  uint32_t value_size;
+  uint32_t max_entries;
+  uint32_t map_flags;
+  uint64_t map_extra;
+};
+
+struct uarena_info {
+  uint64_t id;
+  uint64_t user_vm_start;
+  uint64_t map_extra;
+  uint32_t max_entries;
+  uint32_t map_flags;
+  uint32_t pages_allocated; /* by programs, faults and clients */
+  uint32_t pages_reserved;
+  uint32_t clients;
+  uint32_t programs;
+  uint64_t faults;
+  uint64_t blocks; /* pages that the memory file really holds */
+  char name[64];
+};
+
+struct uarena_prog {
+  uint64_t id;
+  uint64_t arena_id;
+  uint32_t insns;
+  uint32_t jited_bytes; /* 0: runs in the interpreter */
+  uint32_t ctx_size;    /* smallest context in bytes that uarena_prog_run takes */
+  char name[64];
+  char section[64];
+};
+
+/* Connects to the broker and says hello. `socket_path` NULL: $UARENA_SOCKET, then
+ * $XDG_RUNTIME_DIR/uarena/uarena.sock, then /run/uarena/uarena.sock, the first that exists.
+ * On success *conn is to be closed with uarena_close. The socket is close-on-exec.
+ * -ENOENT, -ECONNREFUSED, -EACCES: no broker there, or not for us. -EPROTONOSUPPORT: versions. */
+int uarena_connect(const char *socket_path, uarena_conn **conn);
+
+/* Detaches every arena (their memory is unmapped) and closes. NULL is allowed. */
+void uarena_close(uarena_conn *conn);
+
+/* The calling thread's last failure: one sentence, valid until its next call; "" if none. */
+const char *uarena_error(void);
+/* Its class: enum uarena_why of the wire format (0 general, 1 usage, 2 not found, 3 permission,
+ * 4 broker unreachable, 5 version, 6 program rejected, 7 over quota). */
+int uarena_why(void);
+/* The verifier's log of the calling thread's last uarena_prog_load; "" if none. Valid until the
+ * next uarena_prog_load of this thread. */
+const char *uarena_log(void);
+
+/* Creates the arena `name` (1..63 bytes of [A-Za-z0-9_.-]; -EEXIST if taken). It lives until
+ * uarena_delete, whatever becomes of this connection. `info` may be NULL. */
+int uarena_create(uarena_conn *conn, const char *name, const struct uarena_attr *attr,
+                  struct uarena_info *info);
+/* -ENOENT if there is none. */
+int uarena_find(uarena_conn *conn, const char *name, struct uarena_info *info);
+int uarena_stat(uarena_conn *conn, uint64_t arena_id, struct uarena_info *info);
+/* -EBUSY while clients are attached or programs use it. */
+int uarena_delete(uarena_conn *conn, uint64_t arena_id);
+
+/* Maps the arena at its user_vm_start, which *base receives. -EEXIST: something of this process
+ * occupies the address range; uarena_error() names it. -EALREADY: attached already. The mapping is
+ * not inherited by fork (K22), stays out of core dumps, and belongs to the connection.
+ * `flags` is 0. */
+int uarena_attach(uarena_conn *conn, uint64_t arena_id, unsigned flags, void **base);
+int uarena_detach(uarena_conn *conn, uint64_t arena_id);
+/* 1: system calls into absent pages of this attached arena are served by the broker too; 0: they
+ * fail with EFAULT (no privilege for a full userfaultfd, or SEGV_ON_FAULT): prefault first. */
+int uarena_syscalls_served(uarena_conn *conn, uint64_t arena_id);
+
+/* Allocates every absent page of the pages that [addr, addr+length) touches, as page faults would.
+ * Returns how many were new. -EFAULT in a SEGV_ON_FAULT arena with an absent page in the range. */
+int64_t uarena_prefault(uarena_conn *conn, uint64_t arena_id, const void *addr, size_t length);
+
+/* bpf_arena_alloc_pages for clients (K33-K37): NULL with errno set, and the kernel's conditions for
+ * it: flags or page_cnt 0 or too large, addr unaligned or outside, a page of a fixed range taken,
+ * no gap. addr NULL: anywhere. node_id: -1. */
+void *uarena_alloc(uarena_conn *conn, uint64_t arena_id, void *addr, uint32_t page_cnt,
+                   int node_id, uint64_t flags);
+/* bpf_arena_free_pages (K38-K40): clipped at the arena's end; what is not allocated is skipped. */
+int uarena_free(uarena_conn *conn, uint64_t arena_id, void *addr, uint32_t page_cnt);
+/* bpf_arena_reserve_pages (K41): 0, -EINVAL or -EBUSY as the kfunc returns them. */
+int uarena_reserve(uarena_conn *conn, uint64_t arena_id, void *addr, uint32_t page_cnt);
+
+/* Loads a BPF object file: parsed, verified and compiled by the broker. `arena_id` 0: the arena is
+ * created from the object's .maps, under the map's name. Up to `max` programs are written to
+ * `progs`; returns how many the object has. -EACCES, -EINVAL with uarena_why() 6: rejected;
+ * uarena_error() names the instruction and source line, uarena_log() tells the path. */
+int uarena_prog_load(uarena_conn *conn, const char *path, uint64_t arena_id, struct uarena_prog *progs,
+                     size_t max);
+/* Runs a program once in the broker. `ctx` (may be NULL with ctx_size 0) is passed in and written
+ * back. *retval receives the low 32 bits of R0; *duration_ns (may be NULL) the time of the run.
+ * -ETIMEDOUT or a lost connection while it runs: the outcome is unknown. */
+int uarena_prog_run(uarena_conn *conn, uint64_t prog_id, void *ctx, size_t ctx_size, int32_t *retval,
+                    uint64_t *duration_ns);
+int uarena_prog_unload(uarena_conn *conn, uint64_t prog_id);
+
+#ifdef __cplusplus
+}
+#endif

@@ -1,0 +1,70 @@
+// What a program meets when it runs: the maps it was bound to, the functions it may call, and the
+// context of one run. The compiled code, the interpreter and the kfuncs agree on the layouts here.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "jit/object.h"
+
+namespace uarena::jit {
+
+// Where the pages of an arena are, as a program sees them. kern_vm_start + (u32)ptr + off is the
+// address of every access (K48); [kern_vm_start - 32 KiB, kern_vm_start + 4 GiB + 32 KiB) is
+// reserved, and absent pages in it raise SIGBUS or SIGSEGV.
+struct ArenaView {
+  uint64_t kern_vm_start = 0;
+  uint64_t user_vm_start = 0;
+  uint64_t size = 0;  // bytes
+  bool no_user_conv = false;
+};
+
+// One map of a loaded object. Its address is what a program holds as a map pointer, so it must not
+// move while programs exist.
+struct BoundMap {
+  MapKind kind = MapKind::other;
+  std::string name;
+  std::byte* value = nullptr;  // internal maps and arrays: the bytes, at least value_size * entries
+  uint32_t value_size = 0;
+  uint32_t max_entries = 0;
+  bool read_only = false;  // .rodata: the verifier rejects stores
+  void* owner = nullptr;   // arena: the broker's Arena
+};
+
+// One run. Lives on the runner's stack.
+struct RunContext {
+  const ArenaView* arena = nullptr;  // null: the program has none
+  void* user = nullptr;              // whoever started the run
+  std::atomic<uint64_t> faults{0};   // accesses to absent pages, loads and stores
+  bool may_goto_expired = false;     // a may_goto ran into its 250 ms
+};
+
+// A function that programs call. Arguments are R1..R5, the result is R0; the signature is the same
+// in compiled code and in the interpreter. Never throws; may block only on the arena's own lock.
+using HelperFn = uint64_t (*)(uint64_t r1, uint64_t r2, uint64_t r3, uint64_t r4, uint64_t r5,
+                              RunContext* run);
+
+enum class ArgKind {
+  none,       // not an argument: the register's content does not matter
+  map_arena,  // pointer to an arena map (K45)
+  scalar,     // a number
+  anything,   // any initialised register (K45, `__ign`): arena pointers and scalars
+};
+enum class RetKind { void_, scalar };
+
+struct KfuncDesc {
+  std::string_view name;
+  ArgKind args[5] = {ArgKind::none, ArgKind::none, ArgKind::none, ArgKind::none, ArgKind::none};
+  RetKind ret = RetKind::scalar;
+  HelperFn function = nullptr;
+};
+
+// The functions an object may call, in the order of Object::kfuncs; null where the broker has none.
+using KfuncTable = std::vector<const KfuncDesc*>;
+
+}  // namespace uarena::jit
