@@ -10,8 +10,9 @@
  * zero (else E2BIG), and takes a shorter one as if the missing bytes were zero, down to the size of
  * the message's first version (UARENA_*_SIZE_V1, else EINVAL). Unknown bits of flags are EINVAL.
  *
- * A request of type T is answered by type T | UARENA_REPLY, or by UARENA_MSG_ERROR; the answer
- * carries the request's `seq`. Requests on one connection are answered in the order they came.
+ * A request of type T is answered by type T | UARENA_REPLY, or by UARENA_MSG_ERROR (without that
+ * bit); the answer carries the request's `seq`. Requests on one connection are answered in the order
+ * they came.
  *
  * Two kinds of socket speak this format. The control connection (the socket that one connects to)
  * takes everything that is quick; the run channel (a descriptor that RUN_CHANNEL returns) takes
@@ -259,7 +260,8 @@ struct uarena_text_reply { /* PROG_DUMP, PAGE_LIST: the content is in the descri
   uint64_t bytes;
 };
 
-/* PAGE_ALLOC, PAGE_FREE, PAGE_RESERVE: the kfuncs of the same names, for clients (K33-K41).
+/* PAGE_ALLOC, PAGE_FREE, PAGE_RESERVE: the kfuncs of the same names, for clients (K33-K41). All
+ * four are answered by uarena_page_op_reply.
  * PREFAULT: every absent page of [addr, addr + page_cnt pages) is allocated as a fault would. */
 struct uarena_page_op {
   struct uarena_msg msg;
@@ -345,3 +347,18 @@ struct uarena_status_reply {
 #define UARENA_PAGE_OP_SIZE_V1 48u
 #define UARENA_PAGE_LIST_SIZE_V1 24u
 #define UARENA_PAGE_READ_SIZE_V1 40u
+/* The same for answers and for the records inside them. */
+#define UARENA_ERROR_SIZE_V1 24u
+#define UARENA_HELLO_REPLY_SIZE_V1 40u
+#define UARENA_ARENA_REPLY_SIZE_V1 152u
+#define UARENA_LIST_REPLY_SIZE_V1 32u
+#define UARENA_PROG_LOAD_REPLY_SIZE_V1 40u
+#define UARENA_PROG_RUN_REPLY_SIZE_V1 40u
+#define UARENA_TEXT_REPLY_SIZE_V1 24u
+#define UARENA_PAGE_OP_REPLY_SIZE_V1 32u
+#define UARENA_STATUS_REPLY_SIZE_V1 152u
+#define UARENA_ARENA_INFO_SIZE_V1 136u
+#define UARENA_PROG_INFO_SIZE_V1 240u
+#define UARENA_MAP_INFO_SIZE_V1 88u
+#define UARENA_CLIENT_INFO_SIZE_V1 56u
+#define UARENA_PAGE_EXTENT_SIZE_V1 16u

@@ -1,0 +1,15 @@
+// Kernel constants that Debian 12's headers do not have, or that live in a header which only one
+// room may include. Each is user-space ABI of Linux and never changes.
+#pragma once
+
+#include <sys/syscall.h>
+
+namespace uarena {
+
+// userfaultfd(2): faults from kernel mode are not delivered (<linux/userfaultfd.h>, Linux 5.11).
+inline constexpr int kUffdUserModeOnly = 1;
+
+// getsockopt(2), level SOL_SOCKET: a pidfd of the peer (Linux 6.5).
+inline constexpr int kSoPeerPidfd = 77;
+
+}  // namespace uarena

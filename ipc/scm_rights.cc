@@ -1,0 +1,113 @@
+// One recvmsg or sendmsg per record; see scm_rights.h for why descriptors are owned before anything
+// else is looked at.
+#include "ipc/scm_rights.h"
+
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <array>
+#include <memory>
+
+#include "ipc/abi.h"
+
+namespace uarena::ipc {
+namespace {
+
+// Room for exactly UARENA_MAX_FDS: a sender of more makes the kernel set MSG_CTRUNC.
+constexpr size_t kControlSize = CMSG_SPACE(UARENA_MAX_FDS * sizeof(int));
+
+// A record's size is known only after it has been received; receiving into one buffer per thread
+// and copying out costs less than clearing 128 KiB for each of many small records.
+std::byte* receive_buffer() {
+  thread_local const std::unique_ptr<std::byte[]> buffer =
+      std::make_unique_for_overwrite<std::byte[]>(UARENA_MAX_RECORD);
+  return buffer.get();
+}
+
+std::vector<Fd> take_fds(const msghdr& message) {
+  std::vector<Fd> fds;
+  for (cmsghdr* control = CMSG_FIRSTHDR(&message); control != nullptr;
+       control = CMSG_NXTHDR(const_cast<msghdr*>(&message), control)) {
+    if (control->cmsg_level != SOL_SOCKET || control->cmsg_type != SCM_RIGHTS) continue;
+    const size_t count = (control->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (size_t i = 0; i < count; ++i) {
+      int fd = -1;
+      std::memcpy(&fd, CMSG_DATA(control) + i * sizeof(int), sizeof fd);
+      fds.emplace_back(fd);
+    }
+  }
+  return fds;
+}
+
+}  // namespace
+
+Result<Record> receive_record(int socket, Wait wait) {
+  std::byte* buffer = receive_buffer();
+  alignas(cmsghdr) std::array<std::byte, kControlSize> control;
+  iovec vector{buffer, UARENA_MAX_RECORD};
+  msghdr message{};
+  message.msg_iov = &vector;
+  message.msg_iovlen = 1;
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+
+  ssize_t received;
+  do {
+    received =
+        ::recvmsg(socket, &message, MSG_CMSG_CLOEXEC | (wait == Wait::no ? MSG_DONTWAIT : 0));
+  } while (received < 0 && errno == EINTR);
+  if (received < 0) return fail_errno(errno, "cannot receive a record");
+
+  Record record;
+  record.fds = take_fds(message);
+  if (message.msg_flags & MSG_CTRUNC)
+    return fail(EPROTO,
+                "descriptors of a record were lost: at most {} are allowed, and this process must "
+                "be able to open them",
+                UARENA_MAX_FDS);
+  if (message.msg_flags & MSG_TRUNC)
+    return fail(EMSGSIZE, "a record is larger than the {} bytes that are allowed",
+                UARENA_MAX_RECORD);
+  if (received == 0) return fail(kEndOfFile, "the peer has closed the connection");
+  record.bytes.assign(buffer, buffer + received);
+  return record;
+}
+
+Result<void> send_record(int socket, std::span<const std::byte> bytes, std::span<const int> fds,
+                         Wait wait) {
+  UARENA_ASSERT(!bytes.empty() && bytes.size() <= UARENA_MAX_RECORD, "{} bytes", bytes.size());
+  UARENA_ASSERT(fds.size() <= UARENA_MAX_FDS, "{} descriptors", fds.size());
+
+  iovec vector{const_cast<std::byte*>(bytes.data()), bytes.size()};
+  msghdr message{};
+  message.msg_iov = &vector;
+  message.msg_iovlen = 1;
+  alignas(cmsghdr) std::array<std::byte, kControlSize> control{};
+  if (!fds.empty()) {
+    message.msg_control = control.data();
+    message.msg_controllen = CMSG_SPACE(fds.size_bytes());
+    cmsghdr* header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(fds.size_bytes());
+    std::memcpy(CMSG_DATA(header), fds.data(), fds.size_bytes());
+  }
+
+  ssize_t sent;
+  do {
+    sent = ::sendmsg(socket, &message, MSG_NOSIGNAL | (wait == Wait::no ? MSG_DONTWAIT : 0));
+  } while (sent < 0 && errno == EINTR);
+  if (sent < 0)
+    return fail_errno(errno, "cannot send a record of {} bytes with {} descriptors", bytes.size(),
+                      fds.size());
+  return {};
+}
+
+Result<void> send_record(int socket, const Record& record, Wait wait) {
+  std::array<int, UARENA_MAX_FDS> fds;
+  UARENA_ASSERT(record.fds.size() <= fds.size(), "{} descriptors", record.fds.size());
+  for (size_t i = 0; i < record.fds.size(); ++i) fds[i] = record.fds[i].get();
+  return send_record(socket, record.bytes, std::span(fds).first(record.fds.size()), wait);
+}
+
+}  // namespace uarena::ipc
