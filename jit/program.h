@@ -95,6 +95,7 @@ class FixedProgram {
 
  private:
   friend class Fixup;
+  friend class FixedProgramTestPeer;  // tests of the executors, which bring their own instructions
   FixedProgram() = default;
   std::string name_;
   std::vector<Insn> insns_;
