@@ -1,0 +1,97 @@
+// All arenas of the broker, by id and by name, and who uses them. Ids count from 1 and are never
+// used again. An arena can be deleted when no client is attached and no program is bound to it;
+// both hold an ArenaUse, whose end is the end of the use.
+//
+// Threads: all functions may be called from any thread. The registry outlives no use: an ArenaUse
+// holds what it needs.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "broker/account.h"
+#include "broker/address_pool.h"
+#include "broker/arena.h"
+#include "ipc/base/result.h"
+
+namespace uarena::broker {
+
+// One client's or one program's use of an arena. Movable; empty after a move.
+class ArenaUse {
+ public:
+  enum class Kind { client, program };
+  struct Counts {
+    std::atomic<uint32_t> clients{0};
+    std::atomic<uint32_t> programs{0};
+  };
+
+  ArenaUse() = default;
+  ArenaUse(ArenaUse&& other) noexcept { *this = std::move(other); }
+  ArenaUse& operator=(ArenaUse&& other) noexcept;
+  ~ArenaUse() { reset(); }
+
+  explicit operator bool() const { return counts_ != nullptr; }
+  void reset();
+
+ private:
+  friend class ArenaRegistry;
+  ArenaUse(std::shared_ptr<Counts> counts, Kind kind);
+  std::shared_ptr<Counts> counts_;
+  Kind kind_ = Kind::client;
+};
+
+// An arena and how many use it.
+struct ArenaStanding {
+  std::shared_ptr<Arena> arena;
+  uint32_t clients = 0;
+  uint32_t programs = 0;
+};
+
+class ArenaRegistry {
+ public:
+  // Name and attributes are checked here. EINVAL, E2BIG, ERANGE (arena_attr.h); EEXIST: the name is
+  // taken; EBUSY: map_extra overlaps another arena; ENOSPC: no address is left. The owner is the
+  // account's uid.
+  Result<std::shared_ptr<Arena>> create(std::string_view name_untrusted,
+                                        const ArenaAttr& attr_untrusted, Account& account);
+
+  // Null when there is none.
+  std::shared_ptr<Arena> find(uint64_t id) const;
+  std::shared_ptr<Arena> find(std::string_view name) const;
+
+  // Ids ascending, those above `after`, at most `limit`.
+  std::vector<ArenaStanding> list(uint64_t after = 0, size_t limit = SIZE_MAX) const;
+  // With an empty arena when there is none.
+  ArenaStanding standing(uint64_t id) const;
+  size_t size() const;
+
+  // Counts from now until the token goes. Empty when the arena has been removed meanwhile: whoever
+  // found it and wants to keep it must look.
+  ArenaUse use(const std::shared_ptr<Arena>& arena, ArenaUse::Kind kind);
+
+  // ENOENT; EBUSY while somebody uses it. The arena's memory goes with the last shared_ptr, its
+  // name and address are free at once.
+  Result<void> remove(uint64_t id);
+
+ private:
+  struct Entry {
+    std::shared_ptr<Arena> arena;
+    std::shared_ptr<ArenaUse::Counts> counts;
+  };
+  static ArenaStanding standing_of(const Entry& entry);
+  Result<uint64_t> take_address(const ArenaAttr& attr);
+
+  mutable std::mutex lock_;
+  std::map<uint64_t, Entry> arenas_;
+  std::map<std::string, uint64_t, std::less<>> ids_;
+  AddressPool addresses_;
+  uint64_t next_id_ = 1;
+};
+
+}  // namespace uarena::broker
