@@ -1,0 +1,149 @@
+#include "uffd/thread_identity.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <array>
+#include <charconv>
+#include <csignal>
+#include <memory>
+
+#include "uffd/uapi.h"
+
+namespace uarena::uffd {
+namespace {
+
+constexpr uint64_t kSegvBit = uint64_t{1} << (SIGSEGV - 1);
+
+// NS_GET_PID_FROM_PIDNS (6.11): the caller's name for a thread of another pid namespace.
+constexpr unsigned long kGetPidFromPidns = _IOR(0xb7, 0x6, int);
+
+// What follows "Key:\t" up to the end of the line.
+std::optional<std::string_view> line_of(std::string_view text, std::string_view key) {
+  for (size_t at = text.find(key); at != text.npos; at = text.find(key, at + 1)) {
+    if (at != 0 && text[at - 1] != '\n') continue;
+    const std::string_view rest = text.substr(at + key.size());
+    return rest.substr(0, rest.find('\n'));
+  }
+  return std::nullopt;
+}
+
+// The number in column `index` (from 0; -1: the last one) of a line of numbers.
+template <typename T>
+std::optional<T> column(std::optional<std::string_view> line, int index, int base = 10) {
+  if (!line) return std::nullopt;
+  std::optional<T> value;
+  const char* at = line->data();
+  const char* const end = at + line->size();
+  for (int i = 0; at != end; ++at) {
+    if (*at == ' ' || *at == '\t') continue;
+    T number{};
+    const auto [next, error] = std::from_chars(at, end, number, base);
+    if (error != std::errc{}) return std::nullopt;
+    value = number;
+    if (i++ == index) return value;
+    if (next == end) break;
+    at = next;
+  }
+  return index < 0 ? value : std::nullopt;
+}
+
+bool alive(int pidfd) {
+  pollfd poll_fd{pidfd, POLLIN, 0};
+  return ::poll(&poll_fd, 1, 0) == 0;
+}
+
+std::optional<ThreadStatus> read_status(int task_directory, const char* tid) {
+  const auto path = fmt::format("{}/status", tid);
+  Fd file(::openat(task_directory, path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file) return std::nullopt;
+  std::array<char, 8192> text;
+  const ssize_t size = ::read(file.get(), text.data(), text.size());
+  if (size <= 0) return std::nullopt;
+  return parse_status({text.data(), static_cast<size_t>(size)});
+}
+
+// The thread of this number in our namespace, if it is the one that sees itself as `ptid`.
+std::optional<ClientThread> check_thread(int task_directory, const char* tid, uint32_t ptid) {
+  auto status = read_status(task_directory, tid);
+  if (!status || status->innermost_tid != ptid) return std::nullopt;
+  ClientThread found;
+  found.tid = static_cast<pid_t>(std::strtol(tid, nullptr, 10));
+  found.status = *status;
+  return found;
+}
+
+std::optional<ClientThread> same_namespace(int task_directory, uint32_t ptid) {
+  return check_thread(task_directory, fmt::format("{}", ptid).c_str(), ptid);
+}
+
+// Needs the right to look at the client's namespace (same uid or CAP_SYS_PTRACE).
+std::optional<ClientThread> translated_by_kernel(int task_directory, pid_t pid, uint32_t ptid) {
+  Fd space(::open(fmt::format("/proc/{}/ns/pid", pid).c_str(), O_RDONLY | O_CLOEXEC));
+  if (!space) return std::nullopt;
+  const int tid = ::ioctl(space.get(), kGetPidFromPidns, static_cast<unsigned long>(ptid));
+  if (tid <= 0) return std::nullopt;
+  return check_thread(task_directory, fmt::format("{}", tid).c_str(), ptid);
+}
+
+std::optional<ClientThread> searched(int task_directory, uint32_t ptid) {
+  // A description of its own: reading a directory moves its offset.
+  Fd copy(::openat(task_directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  std::unique_ptr<DIR, int (*)(DIR*)> entries(copy ? ::fdopendir(copy.get()) : nullptr, ::closedir);
+  if (!entries) return std::nullopt;
+  copy.release();
+  for (unsigned i = 0; i < kMaxThreadsSearched;) {
+    const dirent* entry = ::readdir(entries.get());
+    if (entry == nullptr) break;
+    if (entry->d_name[0] == '.') continue;
+    if (auto found = check_thread(task_directory, entry->d_name, ptid)) return found;
+    ++i;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<ThreadStatus> parse_status(std::string_view text) {
+  const auto tid = column<uint32_t>(line_of(text, "NSpid:"), -1);
+  const auto tgid = column<uint32_t>(line_of(text, "NStgid:"), -1);
+  const auto real = column<uid_t>(line_of(text, "Uid:"), 0);
+  const auto saved = column<uid_t>(line_of(text, "Uid:"), 2);
+  const auto pending = column<uint64_t>(line_of(text, "SigPnd:"), 0, 16);
+  const auto blocked = column<uint64_t>(line_of(text, "SigBlk:"), 0, 16);
+  const auto ignored = column<uint64_t>(line_of(text, "SigIgn:"), 0, 16);
+  const auto caught = column<uint64_t>(line_of(text, "SigCgt:"), 0, 16);
+  if (!tid || !tgid || !real || !saved || !pending || !blocked || !ignored || !caught)
+    return std::nullopt;
+  return ThreadStatus{.innermost_tid = *tid,
+                      .innermost_tgid = *tgid,
+                      .real_uid = *real,
+                      .saved_uid = *saved,
+                      .segv_pending = (*pending & kSegvBit) != 0,
+                      .segv_blocked = (*blocked & kSegvBit) != 0,
+                      .segv_ignored = (*ignored & kSegvBit) != 0,
+                      .segv_caught = (*caught & kSegvBit) != 0};
+}
+
+std::optional<ClientThread> find_thread(const Peer& peer, uint32_t ptid) {
+  // An open directory of /proc stays with its process. If the peer is alive after it was opened,
+  // the pid was the peer's then, and all that is read through the directory is the peer's.
+  Fd tasks(
+      ::open(fmt::format("/proc/{}/task", peer.pid).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!tasks || !alive(peer.pidfd.get())) return std::nullopt;
+  auto found = same_namespace(tasks.get(), ptid);
+  if (!found) found = translated_by_kernel(tasks.get(), peer.pid, ptid);
+  if (!found) found = searched(tasks.get(), ptid);
+  if (!found) return std::nullopt;
+  // The same again for the thread: a descriptor first, then a look whether it is still there.
+  found->pidfd.reset(static_cast<int>(::syscall(SYS_pidfd_open, found->tid, PIDFD_THREAD)));
+  const auto name = fmt::format("{}", found->tid);
+  if (!found->pidfd || ::faccessat(tasks.get(), name.c_str(), F_OK, 0) != 0) return std::nullopt;
+  return found;
+}
+
+}  // namespace uarena::uffd
