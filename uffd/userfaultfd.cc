@@ -131,6 +131,8 @@ Result<void> Userfaultfd::register_missing(uint64_t address, uint64_t length) {
   request.mode = UFFDIO_REGISTER_MODE_MISSING;
   if (::ioctl(fd_.get(), UFFDIO_REGISTER, &request) != 0)
     return register_failed(errno, address, length);
+  address_ = address;
+  length_ = length;
   return {};
 }
 

@@ -71,6 +71,8 @@ class Userfaultfd {
 
   int fd() const { return fd_.get(); }
   explicit operator bool() const { return static_cast<bool>(fd_); }
+  // Is this inside the range that was registered last?
+  bool covers(uint64_t address) const { return address - address_ < length_; }
   // Features that are on (kFeature*).
   bool has(uint64_t feature_bits) const { return (features_ & feature_bits) == feature_bits; }
 
@@ -79,6 +81,8 @@ class Userfaultfd {
 
   Fd fd_;
   uint64_t features_ = 0;
+  uint64_t address_ = 0;
+  uint64_t length_ = 0;
 };
 
 }  // namespace uarena::uffd

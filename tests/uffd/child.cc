@@ -104,13 +104,6 @@ std::optional<int> Child::wait() {
   return status_;
 }
 
-uint64_t Child::cpu_ms() const {
-  clockid_t clock{};
-  timespec used{};
-  if (::clock_getcpuclockid(pid_, &clock) != 0 || ::clock_gettime(clock, &used) != 0) return 0;
-  return static_cast<uint64_t>(used.tv_sec) * 1000 + static_cast<uint64_t>(used.tv_nsec) / 1000000;
-}
-
 std::string describe(std::optional<int> status) {
   if (!status) return "still running";
   if (WIFSIGNALED(*status))

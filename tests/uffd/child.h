@@ -6,10 +6,12 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
+#include <thread>
 
 #include "ipc/base/fd.h"
 #include "uffd/peer.h"
@@ -60,8 +62,6 @@ class Child {
   void kill(int signal) const;
   // The wait status; empty when it still ran after kLimitMs.
   std::optional<int> wait();
-  // CPU time that the child has used so far, in ms.
-  uint64_t cpu_ms() const;
 
  private:
   pid_t pid_ = -1;
@@ -69,6 +69,17 @@ class Child {
   Line line_;
   std::optional<int> status_;
 };
+
+// Waits, for kLimitMs at most, for something that another thread does.
+template <typename Predicate>
+bool eventually(Predicate holds) {
+  const auto limit = std::chrono::steady_clock::now() + std::chrono::milliseconds(kLimitMs);
+  while (!holds()) {
+    if (std::chrono::steady_clock::now() > limit) return false;
+    std::this_thread::yield();
+  }
+  return true;
+}
 
 // "exited 0", "killed by SIGBUS", "still running".
 std::string describe(std::optional<int> status);

@@ -2,17 +2,17 @@
 #include "uffd/features.h"
 
 #include <gmock/gmock.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/uffd/child.h"
 #include "uffd/userfaultfd.h"
 
 namespace uarena::uffd {
 namespace {
 
-using testing::HasSubstr;
-using testing::Not;
-using testing::StartsWith;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
 
 TEST(Features, RootOnThisKernelHasEverything) {
   if (::geteuid() != 0) GTEST_SKIP() << "needs root";
@@ -28,21 +28,15 @@ TEST(Features, RootOnThisKernelHasEverything) {
 // In a child that gives its privileges up: still everything but faults of system calls.
 TEST(Features, NobodyGetsUserModeOnly) {
   if (::geteuid() != 0) GTEST_SKIP() << "needs root to become nobody";
-  const pid_t child = ::fork();
-  ASSERT_GE(child, 0);
-  if (child == 0) {
+  testing::Child child([](testing::Line&) {
     if (::setgid(65534) != 0 || ::setuid(65534) != 0) ::_exit(2);
     const Features found = probe();
     const bool own = Userfaultfd::create_own(kFeatureSigbus).has_value();
-    ::_exit(found.access == Access::user_mode_only && found.zeropage && found.nowait_read &&
-                    !found.device && own
-                ? 0
-                : 1);
-  }
-  int status = 0;
-  ASSERT_EQ(::waitpid(child, &status, 0), child);
-  EXPECT_TRUE(WIFEXITED(status));
-  EXPECT_EQ(WEXITSTATUS(status), 0);
+    const bool good = found.access == Access::user_mode_only && found.zeropage &&
+                      found.nowait_read && !found.device && own;
+    ::_exit(good ? 0 : 1);
+  });
+  EXPECT_EQ(testing::describe(child.wait()), "exited 0");
 }
 
 TEST(Features, SummaryNamesWhatIsMissing) {

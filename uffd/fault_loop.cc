@@ -1,0 +1,70 @@
+#include "uffd/fault_loop.h"
+
+#include <sched.h>
+
+#include <algorithm>
+
+namespace uarena::uffd {
+namespace {
+
+unsigned usable_cpus() {
+  cpu_set_t cpus;
+  CPU_ZERO(&cpus);
+  // Fails on machines with more CPUs than the set has bits: then ask for the number only.
+  if (::sched_getaffinity(0, sizeof cpus, &cpus) != 0)
+    return std::max(1u, std::thread::hardware_concurrency());
+  return static_cast<unsigned>(CPU_COUNT(&cpus));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<FaultLoop>> FaultLoop::create(unsigned threads) {
+  std::unique_ptr<FaultLoop> loop(new FaultLoop);
+  const unsigned count = threads == 0 ? usable_cpus() : threads;
+  for (unsigned i = 0; i < count; ++i) {
+    auto worker = FaultWorker::create(i);
+    if (!worker) return std::unexpected(worker.error());
+    loop->workers_.push_back(std::move(*worker));
+  }
+  return loop;
+}
+
+size_t FaultLoop::least_loaded() const {
+  const auto least =
+      std::ranges::min_element(workers_, {}, [](const auto& worker) { return worker->clients(); });
+  return static_cast<size_t>(least - workers_.begin());
+}
+
+// An id tells its worker: id % threads.
+Result<FaultLoop::Id> FaultLoop::adopt(Userfaultfd uffd, Peer peer,
+                                       std::shared_ptr<Resolver> resolver,
+                                       std::shared_ptr<FaultCounters> counters) {
+  UARENA_ASSERT(uffd && resolver && counters, "client {} without its things", peer.pid);
+  const size_t index = least_loaded();
+  const Id id = next_.fetch_add(1, std::memory_order_relaxed) * workers_.size() + index;
+  auto added = workers_[index]->add(
+      id, std::make_unique<FaultSession>(std::move(uffd), std::move(peer), std::move(resolver),
+                                         std::move(counters), totals_));
+  if (!added) return std::unexpected(added.error());
+  return id;
+}
+
+std::optional<Userfaultfd> FaultLoop::drop(Id id) {
+  const auto session = workers_[id % workers_.size()]->remove(id);
+  if (!session) return std::nullopt;
+  return session->take();
+}
+
+size_t FaultLoop::clients() const {
+  size_t sum = 0;
+  for (const auto& worker : workers_) sum += worker->clients();
+  return sum;
+}
+
+uint64_t FaultLoop::turns() const {
+  uint64_t sum = 0;
+  for (const auto& worker : workers_) sum += worker->turns();
+  return sum;
+}
+
+}  // namespace uarena::uffd

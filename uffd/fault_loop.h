@@ -1,0 +1,67 @@
+// Answers the page faults of all clients. N threads, and each client's userfaultfd belongs to one
+// of them: the thread reads the messages, asks the client's Resolver what each fault means, and
+// answers it: wakes the faulting thread, or sends it a SIGSEGV.
+//
+// Nothing that one client does, or that happens to it, stops the others: its turns are bounded, its
+// errors are counted and end with its own descriptor.
+//
+// Threads: all calls from any thread but the fault threads themselves (so not from a Resolver).
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "ipc/base/result.h"
+#include "uffd/counters.h"
+#include "uffd/fault_session.h"
+#include "uffd/fault_worker.h"
+#include "uffd/latency.h"
+#include "uffd/peer.h"
+#include "uffd/resolver.h"
+#include "uffd/userfaultfd.h"
+
+namespace uarena::uffd {
+
+class FaultLoop {
+ public:
+  using Id = uint64_t;  // never 0, never used twice
+
+  // `threads` 0: one per CPU that this process may use.
+  static Result<std::unique_ptr<FaultLoop>> create(unsigned threads = 0);
+  // Stops the threads. Clients that were not dropped lose their descriptor here.
+  ~FaultLoop() = default;
+  FaultLoop(const FaultLoop&) = delete;
+
+  // From now on faults of that range are answered, including those that wait already. The resolver
+  // is called on one thread at a time.
+  Result<Id> adopt(Userfaultfd uffd, Peer peer, std::shared_ptr<Resolver> resolver,
+                   std::shared_ptr<FaultCounters> counters);
+
+  // Ends that. When it returns no thread uses the client's things: the resolver is not called any
+  // more, the counters are final. Waits for a turn under way (about a millisecond), so the caller
+  // holds no lock that the resolver takes. Empty when there is no such client (dropped before).
+  // Faults that were not answered go on waiting as long as the userfaultfd, which is handed back,
+  // is open somewhere; wake() over the range raises them again for a successor.
+  std::optional<Userfaultfd> drop(Id id);
+
+  size_t threads() const { return workers_.size(); }
+  size_t clients() const;
+  FaultCounts counts() const { return totals_.counters.read(); }
+  LatencySummary latency() const { return totals_.latency.summary(); }
+  // How often any client had a turn; beside the faults it shows whether a thread spins.
+  uint64_t turns() const;
+
+ private:
+  FaultLoop() = default;
+  size_t least_loaded() const;
+
+  FaultTotals totals_;
+  std::atomic<uint64_t> next_{1};
+  // Last, so that the threads end before what they use.
+  std::vector<std::unique_ptr<FaultWorker>> workers_;
+};
+
+}  // namespace uarena::uffd
