@@ -35,6 +35,7 @@ class VerifiedProgram {
 
  private:
   friend class Verifier;
+  friend class VerifiedProgramTestPeer;  // tests of fix_up, which bring their own facts
   VerifiedProgram() = default;
   ProgramDef def_;
   std::vector<InsnFacts> facts_;

@@ -1,0 +1,32 @@
+// From a fixed program to x86-64 machine code: one template per instruction, registers mapped one
+// to one (emitter.h). The code is position-independent, so it may be placed anywhere.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "ipc/base/result.h"
+#include "jit/exception_table.h"
+#include "jit/program.h"
+
+namespace uarena::jit::x86_64 {
+
+// Entry at offset 0, with the C signature: uint64_t (void* ctx, RunContext* run).
+struct CompiledCode {
+  std::vector<std::byte> code;
+  std::vector<ExceptionEntry> entries;  // one per arena access
+  std::vector<uint32_t> insn_offsets;   // where each instruction's code begins
+};
+
+// What the compiler may use of the CPU. Tests switch things off to reach every template.
+struct Features {
+  bool bmi2 = false;
+  static Features of_this_cpu();
+};
+
+// ENOMEM when there is no memory to emit into.
+Result<CompiledCode> compile(const FixedProgram& program,
+                             const Features& features = Features::of_this_cpu());
+
+}  // namespace uarena::jit::x86_64

@@ -1,0 +1,181 @@
+// The walk over a program: entry, subprograms with their frames, and the instruction at hand.
+#include "jit/x86_64/emitter.h"
+
+#include <algorithm>
+#include <cstring>
+#include <ranges>
+
+namespace uarena::jit::x86_64 {
+namespace {
+
+constexpr int kRegisters[11] = {Xbyak::Operand::RAX, Xbyak::Operand::RDI, Xbyak::Operand::RSI,
+                                Xbyak::Operand::RDX, Xbyak::Operand::RCX, Xbyak::Operand::R8,
+                                Xbyak::Operand::RBX, Xbyak::Operand::R13, Xbyak::Operand::R14,
+                                Xbyak::Operand::R15, Xbyak::Operand::RBP};
+
+constexpr size_t kFirstBuffer = 16 << 10;
+
+}  // namespace
+
+Emitter::Emitter(const FixedProgram& program, const Features& features,
+                 const std::vector<bool>& short_jumps)
+    : Xbyak::CodeGenerator(kFirstBuffer, Xbyak::AutoGrow),
+      program_(program),
+      insns_(program.insns()),
+      features_(features),
+      short_jumps_(short_jumps),
+      is_target_(insns_.size(), false),
+      insn_labels_(insns_.size()),
+      subprog_labels_(program.subprogs().size()),
+      insn_offsets_(insns_.size() + 1, 0) {}
+
+Emitter::Reg64 Emitter::reg64(uint8_t bpf) { return Reg64(kRegisters[bpf]); }
+
+Emitter::Reg32 Emitter::reg32(uint8_t bpf) { return Reg32(kRegisters[bpf]); }
+
+Emitter::Reg Emitter::sized(const Reg64& reg, unsigned bytes) {
+  const int index = reg.getIdx();
+  switch (bytes) {
+    case 1:
+      return Xbyak::Reg8(index, index >= 4 && index < 8);  // with REX: sil, dil, bpl
+    case 2:
+      return Xbyak::Reg16(index);
+    case 4:
+      return Reg32(index);
+    default:
+      return reg;
+  }
+}
+
+void Emitter::emit_program() {
+  mark_jump_targets();
+  emit_entry();
+  for (size_t n = 0; n < program_.subprogs().size(); ++n) emit_subprog(n);
+  const bool has_may_goto = std::ranges::any_of(program_.subprogs(), &FixedSubprog::has_may_goto);
+  if (has_may_goto) emit_may_goto_renew();
+  insn_offsets_.back() = static_cast<uint32_t>(getSize());
+  UARENA_ASSERT(!hasUndefinedLabel(), "program {}: a jump leads nowhere", program_.name());
+  ready(PROTECT_RW);  // fills in the jumps; the buffer is never run and stays what it is
+}
+
+CompiledCode Emitter::result() {
+  CompiledCode compiled;
+  compiled.code.resize(getSize());
+  std::memcpy(compiled.code.data(), getCode(), getSize());
+  compiled.entries = std::move(entries_);
+  compiled.insn_offsets = std::move(insn_offsets_);
+  return compiled;
+}
+
+void Emitter::mark_jump_targets() {
+  for (size_t at = 0; at < insns_.size(); ++at) {
+    const uint8_t code = insns_[at].code;
+    if (is_ld_imm64(insns_[at])) {
+      ++at;
+      continue;
+    }
+    const bool jumps = insn_class(code) == kJmp || insn_class(code) == kJmp32;
+    if (!jumps || insn_op(code) == kCall || insn_op(code) == kExit) continue;
+    const size_t target = jump_target(at);
+    UARENA_ASSERT(target < insns_.size(), "program {}: instruction {} jumps to {} of {}",
+                  program_.name(), at, target, insns_.size());
+    is_target_[target] = true;
+  }
+}
+
+// C calls this; the program proper is the first subprogram. r12 is the only register that programs
+// change without saving it.
+void Emitter::emit_entry() {
+  push(r12);
+  if (program_.uses_arena()) emit_constant(r12, program_.arena().kern_vm_start);
+  mov(r9, rsi);
+  call(subprog_labels_[0]);
+  pop(r12);
+  ret();
+}
+
+void Emitter::emit_subprog(size_t index) {
+  const FixedSubprog& subprog = program_.subprogs()[index];
+  plan_frame(subprog);
+  L(subprog_labels_[index]);
+  insn_offsets_[subprog.start] = static_cast<uint32_t>(getSize());
+  emit_prologue();
+  for (size_t at = subprog.start; at < subprog.start + subprog.count; ++at) {
+    // The prologue belongs to the first instruction.
+    if (at != subprog.start) insn_offsets_[at] = static_cast<uint32_t>(getSize());
+    if (is_target_[at]) L(insn_labels_[at]);
+    emit_insn(at);
+    if (is_ld_imm64(insns_[at])) {
+      ++at;
+      insn_offsets_[at] = static_cast<uint32_t>(getSize());
+    }
+  }
+  emit_slow_may_gotos();
+}
+
+void Emitter::plan_frame(const FixedSubprog& subprog) {
+  bool calls_kfuncs = false;
+  bool uses[11] = {};
+  for (const Insn& insn :
+       insns_ | std::views::drop(subprog.start) | std::views::take(subprog.count)) {
+    if (is_kfunc_call(insn)) calls_kfuncs = true;
+    if (insn.dst <= 10) uses[insn.dst] = true;
+    if (insn.src <= 10) uses[insn.src] = true;
+  }
+  saved_.clear();
+  for (uint8_t bpf = 6; bpf <= 9; ++bpf) {
+    if (uses[bpf]) saved_.push_back(reg64(bpf));
+  }
+  frame_bytes_ = static_cast<int>(subprog.stack_bytes);
+  may_goto_slot_ = subprog.has_may_goto ? frame_bytes_ += int{sizeof(MayGoto)} : 0;
+  run_slot_ = calls_kfuncs ? frame_bytes_ += 8 : 0;
+  // After the return address and rbp the stack is aligned.
+  if ((frame_bytes_ + 8 * static_cast<int>(saved_.size())) % 16 != 0) frame_bytes_ += 8;
+}
+
+void Emitter::emit_prologue() {
+  push(rbp);
+  mov(rbp, rsp);
+  if (frame_bytes_ != 0) sub(rsp, static_cast<uint32_t>(frame_bytes_));
+  for (const Reg64& reg : saved_) push(reg);
+  if (run_slot_ != 0) mov(qword[rbp - run_slot_], r9);
+  if (may_goto_slot_ != 0) {
+    constexpr MayGoto kFresh;
+    const int count = may_goto_slot_ - int{offsetof(MayGoto, count)};
+    const int started = may_goto_slot_ - int{offsetof(MayGoto, started_ns)};
+    mov(qword[rbp - count], kFresh.count);
+    mov(qword[rbp - started], kFresh.started_ns);
+  }
+}
+
+void Emitter::emit_epilogue() {
+  for (const Reg64& reg : saved_ | std::views::reverse) pop(reg);
+  leave();
+  ret();
+}
+
+void Emitter::emit_insn(size_t at) {
+  const Insn& insn = insns_[at];
+  switch (insn_class(insn.code)) {
+    case kAlu:
+      return emit_alu(insn, false);
+    case kAlu64:
+      return emit_alu(insn, true);
+    case kLd:
+      return emit_constant(reg64(insn.dst),
+                           static_cast<uint32_t>(insn.imm) |
+                               uint64_t{static_cast<uint32_t>(insns_[at + 1].imm)} << 32);
+    case kLdx:
+      return emit_load(insn);
+    case kSt:
+      return emit_store_immediate(insn);
+    case kStx:
+      if (insn_mode(insn.code) == kAtomic || insn_mode(insn.code) == kProbeAtomic)
+        return emit_atomic(insn);
+      return emit_store(insn);
+    default:
+      return emit_jump(at);
+  }
+}
+
+}  // namespace uarena::jit::x86_64

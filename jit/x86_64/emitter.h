@@ -1,0 +1,128 @@
+// One pass over a program that emits its code. The map of registers is the kernel's, so that BPF
+// calls and C calls agree:
+//
+//   R0 rax   R1 rdi   R2 rsi   R3 rdx   R4 rcx   R5 r8      results and arguments, caller-saved
+//   R6 rbx   R7 r13   R8 r14   R9 r15                       callee-saved
+//   R10 rbp                                                 top of the frame's BPF stack
+//   r12  kern_vm_start, loaded at entry, never changed
+//   r9   RunContext*, for the fault handler, and the sixth argument of a kfunc
+//   r10, r11  scratch within one template
+//
+// A frame, from rbp downwards: the BPF stack (stack_bytes), MayGoto where the subprogram has
+// may_goto, the RunContext* where it calls kfuncs (which may change r9), then the callee-saved
+// registers that it uses. Between templates rsp is 16-byte aligned; nothing lies below it.
+//
+// Templates are in arithmetic.cc, memory.cc and control.cc.
+#pragma once
+
+#include <xbyak/xbyak.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "jit/may_goto.h"
+#include "jit/x86_64/compiler.h"
+
+namespace uarena::jit::x86_64 {
+
+class Emitter : private Xbyak::CodeGenerator {
+ public:
+  // short_jumps: per instruction, whether its forward jump fits 8 bits.
+  Emitter(const FixedProgram& program, const Features& features,
+          const std::vector<bool>& short_jumps);
+
+  void emit_program();
+  // Adds the forward jumps that this pass's layout shows to be short.
+  void find_short_jumps(std::vector<bool>* short_jumps) const;
+  CompiledCode result();
+
+ private:
+  using Reg = Xbyak::Reg;
+  using Reg32 = Xbyak::Reg32;
+  using Reg64 = Xbyak::Reg64;
+
+  // A may_goto whose count ran out continues here, behind its subprogram.
+  struct SlowMayGoto {
+    size_t insn = 0;
+    Xbyak::Label entry;
+    Xbyak::Label resume;
+  };
+
+  // emitter.cc
+  void emit_entry();
+  void emit_subprog(size_t index);
+  void emit_insn(size_t at);
+  void emit_prologue();
+  void emit_epilogue();
+  void plan_frame(const FixedSubprog& subprog);
+  void mark_jump_targets();
+
+  // arithmetic.cc
+  void emit_alu(const Insn& insn, bool wide);
+  void emit_move(const Insn& insn, bool wide);
+  void emit_cast_user(const Insn& insn);
+  void emit_shift(const Insn& insn, bool wide);
+  void emit_shift_by_register(uint8_t op, const Reg64& value, const Reg64& count, bool wide);
+  void emit_byte_order(const Insn& insn, bool wide);
+  void emit_divide(const Insn& insn, bool wide);
+  bool emit_divide_by_constant(const Insn& insn, bool wide);
+  void emit_division(const Reg64& value, bool wide, bool is_signed, bool want_remainder);
+  void emit_constant(const Reg64& to, uint64_t value);
+
+  // memory.cc
+  Xbyak::Address operand_at(unsigned bytes, uint8_t base, int16_t off, bool arena) const;
+  void emit_load(const Insn& insn);
+  void emit_store(const Insn& insn);
+  void emit_store_immediate(const Insn& insn);
+  void emit_atomic(const Insn& insn);
+  void emit_locked(const Insn& insn, const Xbyak::Address& target, const Reg& source);
+  void emit_fetch_loop(const Insn& insn, bool arena);
+  // Runs `emit`, whose one instruction accesses memory; in the arena it gets an entry.
+  template <typename Emit>
+  void access(bool arena, uint8_t zero, Emit emit);
+
+  // control.cc
+  void emit_jump(size_t at);
+  void emit_compare(const Insn& insn, bool wide);
+  void emit_conditional(uint8_t op, const Xbyak::Label& target, LabelType type);
+  void emit_call(size_t at);
+  void emit_kfunc_call(const KfuncDesc& function);
+  void emit_may_goto(size_t at);
+  void emit_slow_may_gotos();
+  void emit_may_goto_renew();
+  size_t jump_target(size_t at) const;
+  LabelType jump_type(size_t at, size_t target) const;
+
+  static Reg64 reg64(uint8_t bpf);
+  static Reg32 reg32(uint8_t bpf);
+  static Reg sized(const Reg64& reg, unsigned bytes);
+  static Reg full(uint8_t bpf, bool wide) { return sized(reg64(bpf), wide ? 8 : 4); }
+
+  const FixedProgram& program_;
+  const std::vector<Insn>& insns_;
+  Features features_;
+  const std::vector<bool>& short_jumps_;
+
+  std::vector<bool> is_target_;
+  std::vector<Xbyak::Label> insn_labels_;     // of jump targets
+  std::vector<Xbyak::Label> subprog_labels_;  // before the prologue
+  Xbyak::Label may_goto_renew_label_;
+  std::vector<uint32_t> insn_offsets_;
+  std::vector<ExceptionEntry> entries_;
+
+  // The current subprogram.
+  std::vector<Reg64> saved_;
+  std::vector<SlowMayGoto> slow_may_gotos_;
+  int frame_bytes_ = 0;    // below rbp, without the saved registers
+  int may_goto_slot_ = 0;  // MayGoto at [rbp - slot]; 0: none
+  int run_slot_ = 0;       // RunContext* at [rbp - slot]; 0: none
+};
+
+template <typename Emit>
+void Emitter::access(bool arena, uint8_t zero, Emit emit) {
+  const auto insn = static_cast<uint32_t>(getSize());
+  emit();
+  if (arena) entries_.push_back({insn, static_cast<uint32_t>(getSize()), zero});
+}
+
+}  // namespace uarena::jit::x86_64

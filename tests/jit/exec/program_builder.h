@@ -1,0 +1,99 @@
+// Fixed programs straight from instructions, without a verifier: what goes in must be right. Only
+// the tests of the executors may do this (FixedProgramTestPeer is a friend of FixedProgram).
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstring>
+#include <string_view>
+#include <vector>
+
+#include "jit/engine.h"
+#include "jit/program.h"
+#include "tests/support/bpf_asm.h"
+
+namespace uarena::jit {
+
+class FixedProgramTestPeer {
+ public:
+  // Subprograms start at instruction 0 and wherever a pseudo call goes; each has 512 bytes of
+  // stack. `arena` null: no arena. kfunc calls index `functions`.
+  static FixedProgram make(std::vector<Insn> insns, const ArenaView* arena = nullptr,
+                           std::vector<const KfuncDesc*> functions = {}) {
+    FixedProgram program;
+    program.name_ = "test";
+    program.functions_ = std::move(functions);
+    program.uses_arena_ = arena != nullptr;
+    if (arena != nullptr) program.arena_ = *arena;
+    std::vector<uint32_t> starts = {0};
+    for (size_t at = 0; at < insns.size(); ++at) {
+      if (is_ld_imm64(insns[at])) {
+        ++at;
+      } else if (is_pseudo_call(insns[at])) {
+        starts.push_back(static_cast<uint32_t>(static_cast<int64_t>(at) + 1 + insns[at].imm));
+      }
+    }
+    std::ranges::sort(starts);
+    starts.erase(std::unique(starts.begin(), starts.end()), starts.end());
+    for (size_t n = 0; n < starts.size(); ++n) {
+      const auto end = n + 1 < starts.size() ? starts[n + 1] : static_cast<uint32_t>(insns.size());
+      FixedSubprog subprog{fmt::format("f{}", n), starts[n], end - starts[n], 512, false};
+      for (uint32_t at = starts[n]; at < end; ++at) {
+        if (is_may_goto(insns[at])) subprog.has_may_goto = true;
+      }
+      program.subprogs_.push_back(std::move(subprog));
+    }
+    program.insns_ = std::move(insns);
+    return program;
+  }
+
+  static void set_lines(FixedProgram* program, std::vector<LineInfo> lines) {
+    program->lines_ = std::move(lines);
+  }
+  static void set_stack(FixedProgram* program, size_t subprog, uint32_t bytes) {
+    program->subprogs_[subprog].stack_bytes = bytes;
+  }
+};
+
+inline std::unique_ptr<Executable> executable(FixedProgram program, Mode mode) {
+  auto made = make_executable(std::move(program), mode);
+  EXPECT_TRUE(made) << made.error().message;
+  return std::move(*made);
+}
+
+// What a run left behind.
+struct Outcome {
+  uint64_t result = 0;
+  uint64_t faults = 0;
+  bool expired = false;
+  friend bool operator==(const Outcome&, const Outcome&) = default;
+};
+
+inline Outcome run_once(const Executable& program, std::span<std::byte> ctx = {},
+                        const ArenaView* arena = nullptr) {
+  RunContext context;
+  context.arena = arena;
+  Outcome outcome;
+  outcome.result = program.run(ctx, context);
+  outcome.faults = context.faults.load();
+  outcome.expired = context.may_goto_expired;
+  return outcome;
+}
+
+inline Insn alu_insn(uint8_t code, uint8_t dst, uint8_t src, int16_t off, int32_t imm) {
+  Insn insn;
+  insn.code = code;
+  insn.dst = dst & 0xf;
+  insn.src = src & 0xf;
+  insn.off = off;
+  insn.imm = imm;
+  return insn;
+}
+
+inline void append_constant(std::vector<Insn>* insns, uint8_t dst, uint64_t value) {
+  insns->push_back(alu_insn(kLd | kImm | kDw, dst, 0, 0, static_cast<int32_t>(value)));
+  insns->push_back(alu_insn(0, 0, 0, 0, static_cast<int32_t>(value >> 32)));
+}
+
+}  // namespace uarena::jit
