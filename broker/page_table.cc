@@ -61,14 +61,13 @@ void PageTable::take(PageRange pages, Origin origin) {
 }
 
 void PageTable::assign(PageRange pages, Origin origin) {
-  UARENA_ASSERT(origin != Origin::reserved, "pages {}+{}", pages.first, pages.count);
   for (uint64_t page = pages.first; page < pages.end(); ++page) {
     const PageEntry old = entry(static_cast<uint32_t>(page));
     UARENA_ASSERT(old.state() != PageState::free, "page {} is free", page);
     count(old, -1);
   }
   commit(pages, entry_for(origin), {});
-  allocated_ += pages.count;
+  (origin == Origin::reserved ? reserved_ : allocated_) += pages.count;
 }
 
 uint32_t PageTable::release(PageRange pages) {

@@ -31,8 +31,8 @@ class PageTable {
 
   // The pages, all free, become allocated (origin program, fault or client) or reserved.
   void take(PageRange pages, Origin origin);
-  // The pages, none of them free, become allocated by `origin`: reserved pages that a client
-  // touched, and pages that changed hands.
+  // The pages, none of them free, become those of `origin`: reserved pages that a client touched
+  // (or reserved again), and pages that changed hands.
   void assign(PageRange pages, Origin origin);
   // The pages become free; how many of them were allocated.
   uint32_t release(PageRange pages);
