@@ -1,0 +1,218 @@
+// Arithmetic: numbers by the transfer functions of scalar.h, arena pointers by K62 and K63, and of
+// the broker's own pointers only what keeps them pointers: adding and subtracting numbers.
+#include "jit/verifier/analysis.h"
+
+namespace uarena::jit::verifier {
+namespace {
+
+bool wide(const Insn& i) { return insn_class(i.code) == kAlu64; }
+
+const char* sign_of(uint8_t op) {
+  switch (op) {
+    case kAdd:
+      return "+=";
+    case kSub:
+      return "-=";
+    case kMul:
+      return "*=";
+    case kDiv:
+      return "/=";
+    case kOr:
+      return "|=";
+    case kAnd:
+      return "&=";
+    case kLsh:
+      return "<<=";
+    case kRsh:
+      return ">>=";
+    case kMod:
+      return "%=";
+    case kXor:
+      return "^=";
+    case kNeg:
+      return "neg";
+    case kEnd:
+      return "byte swap";
+    default:
+      return "s>>=";
+  }
+}
+
+Op op_of(const Insn& i) {
+  const bool is_signed = i.off == 1;
+  switch (insn_op(i.code)) {
+    case kAdd:
+      return Op::add;
+    case kSub:
+      return Op::sub;
+    case kMul:
+      return Op::mul;
+    case kDiv:
+      return is_signed ? Op::sdiv : Op::div;
+    case kMod:
+      return is_signed ? Op::smod : Op::mod;
+    case kOr:
+      return Op::or_;
+    case kAnd:
+      return Op::and_;
+    case kXor:
+      return Op::xor_;
+    case kLsh:
+      return Op::lsh;
+    case kRsh:
+      return Op::rsh;
+    case kArsh:
+      return Op::arsh;
+    default:
+      break;
+  }
+  UARENA_ASSERT(false, "opcode {:02x} is no binary operation", i.code);
+  return Op::add;
+}
+
+Scalar immediate(const Insn& i) {
+  if (wide(i)) return Scalar::constant(static_cast<uint64_t>(int64_t{i.imm}));
+  return Scalar::constant(static_cast<uint32_t>(i.imm));
+}
+
+// The number that a plain mov or a unary operation sees in an arena pointer (K63).
+Scalar number_of(const Reg& reg) {
+  return reg.kind == Kind::scalar ? reg.number : Scalar::unknown();
+}
+
+Checked<> step_cast(Walk& walk) {
+  const Insn& i = walk.insn();
+  if (walk.reg(i.src).is_broker_pointer())
+    return walk.fail(EACCES, "R{} is not a pointer to arena or scalar", unsigned{i.src});
+  walk.reg(i.dst) = i.imm == kCastKern ? Reg::arena() : Reg::scalar(Scalar::unknown());
+  return {};
+}
+
+Checked<> step_mov_register(Walk& walk) {
+  const Insn& i = walk.insn();
+  if (auto ok = walk.readable(i.src); !ok) return ok;
+  if (is_addr_space_cast(i)) return step_cast(walk);
+  Reg& src = walk.reg(i.src);
+  Reg& dst = walk.reg(i.dst);
+  if (src.is_broker_pointer() && i.off != 0)
+    return walk.fail(EACCES, "R{} sign-extension part of pointer", unsigned{i.src});
+  if (src.is_broker_pointer() && !wide(i))
+    return walk.fail(EACCES, "R{} partial copy of pointer", unsigned{i.src});
+  const bool same_value =
+      wide(i) ? i.off == 0
+              : i.off == 0 && src.kind == Kind::scalar && src.number.full.umax <= UINT32_MAX;
+  if (same_value) {
+    if (src.kind == Kind::scalar) walk.give_id(src);
+    dst = Reg(src);
+    return {};
+  }
+  const Scalar number = number_of(src);
+  const auto bits = static_cast<unsigned>(i.off);
+  if (bits == 0)
+    dst = Reg::scalar(truncated32(number));
+  else
+    dst = Reg::scalar(wide(i) ? sign_extended64(number, bits) : sign_extended32(number, bits));
+  return {};
+}
+
+Checked<> step_unary(Walk& walk) {
+  const Insn& i = walk.insn();
+  if (auto ok = walk.readable(i.dst); !ok) return ok;
+  Reg& dst = walk.reg(i.dst);
+  if (dst.is_broker_pointer())
+    return walk.fail(EACCES, "R{} pointer arithmetic with {} operator prohibited", unsigned{i.dst},
+                     sign_of(insn_op(i.code)));
+  const Scalar number = number_of(dst);
+  const auto bits = static_cast<unsigned>(i.imm);
+  const Scalar zero = Scalar::constant(0);
+  if (insn_op(i.code) == kNeg)
+    dst = Reg::scalar(wide(i) ? apply64(Op::sub, zero, number) : apply32(Op::sub, zero, number));
+  else if (wide(i) || uses_register(i.code))  // bswap, to big endian
+    dst = Reg::scalar(byte_swapped(number, bits));
+  else
+    dst = Reg::scalar(low_bits(number, bits));
+  return {};
+}
+
+// pointer + number, number + pointer, pointer - number.
+Checked<> step_pointer(Walk& walk, const Reg& src) {
+  const Insn& i = walk.insn();
+  const uint8_t op = insn_op(i.code);
+  Reg& dst = walk.reg(i.dst);
+  const unsigned n = i.dst;
+  if (!wide(i)) return walk.fail(EACCES, "R{} 32-bit pointer arithmetic prohibited", n);
+  if (dst.kind != Kind::scalar && src.kind != Kind::scalar)
+    return walk.fail(EACCES, "R{} pointer {} pointer prohibited", n, sign_of(op));
+  if (op != kAdd && op != kSub)
+    return walk.fail(EACCES, "R{} pointer arithmetic with {} operator prohibited", n, sign_of(op));
+  const Reg pointer = dst.kind == Kind::scalar ? src : dst;
+  if (pointer.kind == Kind::map_ptr)
+    return walk.fail(EACCES, "R{} pointer arithmetic on map_ptr prohibited", n);
+  if (op == kSub && dst.kind == Kind::scalar)
+    return walk.fail(EACCES, "R{} tried to subtract pointer from scalar", n);
+  const Scalar number = apply64(op == kAdd ? Op::add : Op::sub, pointer.number,
+                                dst.kind == Kind::scalar ? dst.number : src.number);
+  dst = pointer;
+  dst.number = number;
+  return {};
+}
+
+// K62: the 64-bit operation becomes the 32-bit one, so an instruction must do it on all paths.
+Checked<> note_use(Walk& walk, bool arena) {
+  if (!wide(walk.insn())) return {};
+  auto& facts = walk.found.facts[walk.at];
+  if (arena)
+    facts.arena_alu = true;
+  else
+    walk.found.plain_alu[walk.at] = true;
+  if (facts.arena_alu && walk.found.plain_alu[walk.at])
+    return walk.fail(EINVAL, "same insn cannot be used with and without arena pointer");
+  return {};
+}
+
+Checked<> step_arena(Walk& walk) {
+  const Insn& i = walk.insn();
+  const uint8_t op = insn_op(i.code);
+  const bool shifts = op == kLsh || op == kRsh || op == kArsh;
+  if (shifts && !uses_register(i.code) && i.imm >= 32)
+    return walk.fail(EINVAL, "invalid shift {} of an arena pointer, which has 32 bits", i.imm);
+  walk.reg(i.dst) = Reg::arena();
+  return {};
+}
+
+Checked<> step_binary(Walk& walk) {
+  const Insn& i = walk.insn();
+  if (uses_register(i.code))
+    if (auto ok = walk.readable(i.src); !ok) return ok;
+  if (auto ok = walk.readable(i.dst); !ok) return ok;
+  const Reg src = uses_register(i.code) ? walk.reg(i.src) : Reg::scalar(immediate(i));
+  Reg& dst = walk.reg(i.dst);
+  const bool broker = dst.is_broker_pointer() || src.is_broker_pointer();
+  const bool arena = !broker && (dst.kind == Kind::arena || src.kind == Kind::arena);
+  if (auto ok = note_use(walk, arena); !ok) return ok;
+  if (broker) return step_pointer(walk, src);
+  if (arena) return step_arena(walk);
+  const Op op = op_of(i);
+  dst = Reg::scalar(wide(i) ? apply64(op, dst.number, src.number)
+                            : apply32(op, dst.number, src.number));
+  return {};
+}
+
+}  // namespace
+
+Checked<> step_alu(Walk& walk) {
+  const Insn& i = walk.insn();
+  switch (insn_op(i.code)) {
+    case kMov:
+      if (uses_register(i.code)) return step_mov_register(walk);
+      walk.reg(i.dst) = Reg::scalar(immediate(i));
+      return {};
+    case kNeg:
+    case kEnd:
+      return step_unary(walk);
+    default:
+      return step_binary(walk);
+  }
+}
+
+}  // namespace uarena::jit::verifier

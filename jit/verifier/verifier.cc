@@ -1,0 +1,215 @@
+// verify(): from an object's program to a VerifiedProgram or a Rejection that names the instruction
+// and the source line. The order of the checks is that of accept() below.
+#include <algorithm>
+#include <optional>
+
+#include "jit/program.h"
+#include "jit/verifier/explore.h"
+
+namespace uarena::jit {
+
+using verifier::Cfg;
+using verifier::Checked;
+using verifier::Fault;
+using verifier::Findings;
+using verifier::Outcome;
+using verifier::Subject;
+
+namespace {
+
+constexpr size_t kMaxThresholds = 1024;
+// The second walk's patience: loops of up to this many iterations are walked one by one.
+constexpr unsigned kPatientWidening = 1000;
+constexpr size_t kShownSteps = 40;
+
+Checked<> check_section(const ProgramDef& program) {
+  if (program.section == "syscall" || program.section == "?syscall") return {};
+  return verifier::fault(0, EINVAL,
+                         "program `{}` is in section \"{}\"; supported are \"syscall\" and "
+                         "\"?syscall\"",
+                         program.name, program.section);
+}
+
+bool refers_to_map(const Insn& i) {
+  return is_ld_imm64(i) && (i.src == kPseudoMapFd || i.src == kPseudoMapValue);
+}
+
+// K65-K67: a program is associated with the arena that any of its instructions names.
+Checked<> check_arena(const VerifierInput& input, const ProgramDef& program, const Cfg& cfg) {
+  std::optional<int32_t> arena;
+  for (size_t at = 0; at < program.insns.size(); ++at) {
+    const Insn& i = program.insns[at];
+    if (cfg.second_half[at] || !refers_to_map(i)) continue;
+    if (input.object->maps[static_cast<size_t>(i.imm)].kind != MapKind::arena) continue;
+    if (arena && *arena != i.imm) return verifier::fault(at, EBUSY, "Only one arena per program");
+    if (input.user_vm_start == 0)
+      return verifier::fault(at, EINVAL,
+                             "arena's user address must be set via map_extra or mmap()");
+    arena = i.imm;
+  }
+  if (arena) return {};
+  for (size_t at = 0; at < program.insns.size(); ++at)
+    if (!cfg.second_half[at] && is_addr_space_cast(program.insns[at]))
+      return verifier::fault(
+          at, EINVAL,
+          "addr_space_cast insn can only be used in a program that has an "
+          "associated arena; the program names no arena map and no arena global");
+  return {};
+}
+
+// The constants that a program's conditions are made of: where a loop's bounds come to rest.
+std::vector<int64_t> thresholds_of(const ProgramDef& program, const Cfg& cfg) {
+  std::vector<int64_t> values{0};
+  for (size_t at = 0; at < program.insns.size(); ++at) {
+    const Insn& i = program.insns[at];
+    const uint8_t cls = insn_class(i.code);
+    const bool compares = (cls == kJmp || cls == kJmp32) && insn_op(i.code) != kJa &&
+                          insn_op(i.code) < kJcond && insn_op(i.code) != kCall &&
+                          insn_op(i.code) != kExit;
+    const bool moves = (cls == kAlu || cls == kAlu64) && insn_op(i.code) == kMov;
+    if (cfg.second_half[at] || uses_register(i.code) || (!compares && !moves)) continue;
+    for (const int64_t v : {int64_t{i.imm}, int64_t{static_cast<uint32_t>(i.imm)}})
+      for (const int64_t near : {v - 1, v, v + 1}) values.push_back(near);
+  }
+  std::sort(values.begin(), values.end());
+  values.erase(std::unique(values.begin(), values.end()), values.end());
+  if (values.size() > kMaxThresholds) values.resize(kMaxThresholds);
+  return values;
+}
+
+uint32_t frame_bytes(int depth) { return (static_cast<uint32_t>(depth) + 7) / 8 * 8; }
+
+// 512 bytes for the deepest chain of calls; a frame counts as at least 16, as in the kernel.
+Checked<> check_stack(const ProgramDef& program, const Cfg& cfg, const Findings& found) {
+  std::vector<uint32_t> chain(program.subprogs.size());
+  for (const uint32_t n : cfg.callees_first) {
+    uint32_t below = 0;
+    for (const uint32_t callee : cfg.callees[n]) below = std::max(below, chain[callee]);
+    chain[n] = below + (std::max(frame_bytes(found.stack_depth[n]), 1u) + 15) / 16 * 16;
+  }
+  if (chain[0] > static_cast<uint32_t>(verifier::kMaxStack))
+    return verifier::fault(
+        0, EACCES, "combined stack size of the calls is {}. Too large, allowed are {} bytes",
+        chain[0], verifier::kMaxStack);
+  return {};
+}
+
+std::string source_of(const ProgramDef& program, size_t insn) {
+  const LineInfo* found = nullptr;
+  for (const LineInfo& line : program.lines) {
+    if (line.insn > insn) break;
+    found = &line;
+  }
+  if (found == nullptr) return disassemble(program.insns, insn);
+  const std::string_view file = found->file;
+  const size_t slash = file.rfind('/');
+  std::string_view text = found->text;
+  text.remove_prefix(std::min(text.find_first_not_of(" \t"), text.size()));
+  return fmt::format("{}:{}: {}", file.substr(slash == std::string_view::npos ? 0 : slash + 1),
+                     found->line, text);
+}
+
+std::string path_text(const ProgramDef& program, const Outcome& outcome) {
+  if (outcome.path.empty()) return {};
+  const size_t from = outcome.path.size() > kShownSteps ? outcome.path.size() - kShownSteps : 0;
+  std::string text = fmt::format("path of {} instructions", outcome.path.size());
+  text += from > 0 ? fmt::format(", the last {}:\n", kShownSteps) : ":\n";
+  std::string last_source;
+  for (size_t n = from; n < outcome.path.size(); ++n) {
+    const std::string source = source_of(program, outcome.path[n]);
+    if (source != last_source) text += fmt::format("; {}\n", source);
+    last_source = source;
+    text += fmt::format("{}: {}\n", outcome.path[n], disassemble(program.insns, outcome.path[n]));
+  }
+  if (!outcome.last_state.empty()) text += outcome.last_state + "\n";
+  return text;
+}
+
+}  // namespace
+
+class Verifier {
+ public:
+  explicit Verifier(const VerifierInput& input)
+      : input_(input), program_(input.object->programs[input.program]) {}
+
+  std::expected<VerifiedProgram, Rejection> run(std::string* log) {
+    const auto accepted = accept();
+    if (log != nullptr && input_.log_level > 0) *log = log_text(accepted);
+    if (accepted) return verified();
+    return std::unexpected(rejection(accepted.error()));
+  }
+
+ private:
+  Checked<> accept() {
+    if (auto ok = check_section(program_); !ok) return ok;
+    auto cfg = verifier::check_structure(*input_.object, program_);
+    if (!cfg) return std::unexpected(cfg.error());
+    if (auto ok = check_arena(input_, program_, *cfg); !ok) return ok;
+    const KfuncTable none;
+    const KfuncTable& kfuncs = input_.kfuncs == nullptr ? none : *input_.kfuncs;
+    auto live = verifier::compute_liveness(program_, *cfg, kfuncs);
+    auto thresholds = thresholds_of(program_, *cfg);
+    const Subject subject{
+        *input_.object,    program_,        kfuncs,          input_.user_vm_start,
+        input_.arena_size, std::move(*cfg), std::move(live), std::move(thresholds)};
+    if (auto ok = walk(subject); !ok) return ok;
+    return check_stack(program_, subject.cfg, outcome_->found);
+  }
+
+  // Widening loops at once is quick and mostly enough. Where it loses a bound that the program
+  // needs, a patient walk may still show that all is well; either proof counts.
+  Checked<> walk(const Subject& subject) {
+    verifier::Limits limits{input_.insn_limit, 1, input_.log_level};
+    outcome_ = verifier::explore(subject, limits);
+    if (outcome_->verdict || !outcome_->widened) return outcome_->verdict;
+    limits.widen_after = kPatientWidening;
+    Outcome patient = verifier::explore(subject, limits);
+    if (patient.verdict || patient.verdict.error().code != E2BIG) outcome_ = std::move(patient);
+    return outcome_->verdict;
+  }
+
+  VerifiedProgram verified() {
+    VerifiedProgram program;
+    program.def_ = program_;
+    program.facts_ = std::move(outcome_->found.facts);
+    for (const int depth : outcome_->found.stack_depth)
+      program.stack_bytes_.push_back(frame_bytes(depth));
+    program.ctx_size_ = outcome_->found.ctx_size;
+    program.insns_processed_ = outcome_->insns;
+    return program;
+  }
+
+  Rejection rejection(const Fault& fault) const {
+    Rejection out;
+    out.insn = fault.insn;
+    out.error.code = fault.code;
+    out.error.why = Why::rejected;
+    out.error.message = fault.insn < program_.insns.size()
+                            ? fmt::format("insn {} ({}): {}", fault.insn,
+                                          source_of(program_, fault.insn), fault.text)
+                            : fault.text;
+    out.log = log_text(std::unexpected(fault));
+    return out;
+  }
+
+  std::string log_text(const Checked<>& accepted) const {
+    std::string text = outcome_ ? outcome_->log : std::string{};
+    if (text.size() > verifier::kMaxLog) text.erase(0, text.size() - verifier::kMaxLog);
+    if (outcome_ && !accepted) text += path_text(program_, *outcome_);
+    if (!accepted) return text + accepted.error().text + "\n";
+    return text +
+           fmt::format("processed {} insns (limit {})\n", outcome_->insns, input_.insn_limit);
+  }
+
+  const VerifierInput& input_;
+  const ProgramDef& program_;
+  std::optional<Outcome> outcome_;
+};
+
+std::expected<VerifiedProgram, Rejection> verify(const VerifierInput& input, std::string* log) {
+  UARENA_ASSERT(input.object != nullptr && input.program < input.object->programs.size(),
+                "no program {} to verify", input.program);
+  return Verifier(input).run(log);
+}
+
+}  // namespace uarena::jit
