@@ -15,10 +15,13 @@
 
 namespace uarena::ipc {
 
-using RequestBody = std::variant<uarena_hello, uarena_arena_create, uarena_arena_ref, uarena_list,
-                                 uarena_attach, uarena_attach_ready, uarena_detach, uarena_empty,
-                                 uarena_prog_load, uarena_prog_run, uarena_prog_ref, uarena_page_op,
-                                 uarena_page_list, uarena_page_read>;
+// `struct` where a function of uarena.h has the same name: in C the two do not meet, in C++ the
+// function would hide the type from whoever includes both headers.
+using RequestBody =
+    std::variant<uarena_hello, uarena_arena_create, uarena_arena_ref, uarena_list,
+                 struct uarena_attach, uarena_attach_ready, struct uarena_detach, uarena_empty,
+                 struct uarena_prog_load, struct uarena_prog_run, uarena_prog_ref, uarena_page_op,
+                 uarena_page_list, uarena_page_read>;
 
 // `fixed` is the fixed struct as it came, its size already within message_rule(type); missing bytes
 // at the end count as zero. `type` is a row of the table.

@@ -42,6 +42,11 @@ class MemoryMap {
   uint64_t address() const { return reinterpret_cast<uint64_t>(base_); }
   size_t size() const { return size_; }
   explicit operator bool() const { return base_ != nullptr; }
+  // Gives the mapping up without unmapping it.
+  void release() {
+    base_ = nullptr;
+    size_ = 0;
+  }
 
  private:
   void* base_ = nullptr;

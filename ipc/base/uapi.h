@@ -9,6 +9,9 @@ namespace uarena {
 // userfaultfd(2): faults from kernel mode are not delivered (<linux/userfaultfd.h>, Linux 5.11).
 inline constexpr int kUffdUserModeOnly = 1;
 
+// memfd_create(2): never executable, and no way to make it so (Linux 6.3).
+inline constexpr unsigned kMfdNoexecSeal = 0x0008;
+
 // getsockopt(2), level SOL_SOCKET: a pidfd of the peer (Linux 6.5).
 inline constexpr int kSoPeerPidfd = 77;
 

@@ -84,13 +84,17 @@ struct uarena_prog {
   char section[64];
 };
 
-/* Connects to the broker and says hello. `socket_path` NULL: $UARENA_SOCKET, then
- * $XDG_RUNTIME_DIR/uarena/uarena.sock, then /run/uarena/uarena.sock, the first that exists.
+/* Connects to the broker and says hello. `socket_path` NULL: $UARENA_SOCKET if that is set; else
+ * $XDG_RUNTIME_DIR/uarena/uarena.sock, else /run/uarena/uarena.sock, the first that exists.
  * On success *conn is to be closed with uarena_close. The socket is close-on-exec.
- * -ENOENT, -ECONNREFUSED, -EACCES: no broker there, or not for us. -EPROTONOSUPPORT: versions. */
+ * -ENOENT, -ECONNREFUSED, -EACCES: no broker there, or not for us. -ETIMEDOUT: it does not answer.
+ * -EPROTONOSUPPORT: versions.
+ * A connection belongs to the process that made it: in a child after fork every call but
+ * uarena_close fails with -ECHILD, and the arenas are not mapped there. */
 int uarena_connect(const char *socket_path, uarena_conn **conn);
 
-/* Detaches every arena (their memory is unmapped) and closes. NULL is allowed. */
+/* Detaches every arena (their memory is unmapped) and closes. NULL is allowed. In a child after fork
+ * it only closes the child's descriptors. No other thread may use the connection any more. */
 void uarena_close(uarena_conn *conn);
 
 /* The calling thread's last failure: one sentence, valid until its next call; "" if none. */

@@ -1,0 +1,65 @@
+// One arena in this process: the mapping at its one address, and our own copy of the userfaultfd.
+//
+// The mapping must never be there writable and unregistered, since then the kernel would fill its
+// pages behind the broker's back. Hence the order: map without access, tell the broker, wait until
+// it has armed the range, then open it:
+//
+//   ATTACH -> memory file -> mmap PROT_NONE -> munlock, DONTFORK, DONTDUMP -> userfaultfd
+//   -> ATTACH_READY -> Armed -> mprotect read-write
+//
+// Our copy of the userfaultfd keeps faults waiting when the broker dies, until a successor takes
+// them over; without it the kernel would fill in zeros. It also means that a mapping whose broker
+// will never come back has to give up the copy before it is unmapped: whoever waits would wait for
+// ever.
+#pragma once
+
+#include <cstdint>
+
+#include "ipc/abi.h"
+#include "ipc/base/fd.h"
+#include "ipc/base/memory_map.h"
+#include "ipc/base/result.h"
+#include "ipc/client/channel.h"
+
+namespace uarena::ipc {
+
+class Attachment {
+ public:
+  // All or nothing: on failure the address range is free again and the broker has been told.
+  // EEXIST: something occupies the range, and the sentence names it.
+  static Result<Attachment> attach(Channel& control, uint64_t arena_id);
+
+  Attachment(Attachment&&) = default;
+  Attachment& operator=(Attachment&&) = default;
+  // Unmaps.
+  ~Attachment() = default;
+
+  void* base() const { return map_.data(); }
+  const uarena_arena_info& info() const { return info_; }
+  // The broker serves system calls into absent pages, too.
+  bool syscalls_served() const { return full_ && (info_.map_flags & kSegvOnFault) == 0; }
+
+  // Unmaps, then tells the broker. What the broker says does not matter to the caller: the memory
+  // is gone either way, and a lost connection detaches by itself.
+  void detach(Channel& control);
+  // The broker is gone: lets go of faults that wait, and unmaps.
+  void drop();
+  // In a child after fork, which never had the mapping (MADV_DONTFORK): whatever lies at that
+  // address now is not ours. Only the descriptor is closed.
+  void forget();
+
+ private:
+  static constexpr uint32_t kSegvOnFault = 1u << 17;  // BPF_F_SEGV_ON_FAULT
+  Attachment() = default;
+
+  Result<void> map(const Fd& memory);
+  Result<void> arm(Channel& control);
+
+  uarena_arena_info info_{};
+  Fd userfaultfd_;
+  bool full_ = false;
+  // Last, so that it is the first to go: a fault of another thread waits no longer than that.
+  MemoryMap map_;
+};
+
+}  // namespace uarena::ipc

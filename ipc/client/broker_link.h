@@ -1,0 +1,43 @@
+// A client's way to the broker: finds the socket, connects, says hello, and opens the run channel
+// when it is first needed, so that long runs never hold up quick requests.
+//
+// Threads: any.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "ipc/client/channel.h"
+
+namespace uarena::ipc {
+
+class BrokerLink {
+ public:
+  // `path` empty: see default_socket_path. ENOENT, ECONNREFUSED: nobody is there; ETIMEDOUT: nobody
+  // answers (all Why::unreachable). EACCES: not for us (Why::permission). EPROTONOSUPPORT:
+  // versions.
+  static Result<std::unique_ptr<BrokerLink>> connect(const std::string& path);
+  // Says hello on a socket that is connected already; `path` is for sentences.
+  static Result<std::unique_ptr<BrokerLink>> greet(Fd socket, const std::string& path);
+
+  Channel& control() { return control_; }
+  Result<Channel*> run();
+
+  const uarena_hello_reply& broker() const { return broker_; }
+
+ private:
+  explicit BrokerLink(Fd socket) : control_(std::move(socket)) {}
+
+  Channel control_;
+  uarena_hello_reply broker_{};
+  std::mutex run_mutex_;
+  std::unique_ptr<Channel> run_;
+};
+
+// $UARENA_SOCKET if set; else the first that exists of $XDG_RUNTIME_DIR/uarena/uarena.sock and
+// /run/uarena/uarena.sock; else the latter.
+std::string default_socket_path();
+
+}  // namespace uarena::ipc

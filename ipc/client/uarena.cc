@@ -1,0 +1,175 @@
+// The C library's connection, arenas and attachments; its pages are in uarena_pages.cc and its
+// programs in uarena_prog.cc. Each function checks its pointers, makes its calls in C++, and turns
+// what comes back into numbers; uarena.h says what they promise.
+#include "ipc/client/connection_handle.h"
+#include "ipc/client/last_error.h"
+
+using uarena::ipc::ArenaSpec;
+using uarena::ipc::Attachment;
+using uarena::ipc::check_conn;
+using uarena::ipc::check_text;
+using uarena::ipc::guarded;
+using uarena::ipc::Inspector;
+using uarena::ipc::last_error;
+
+namespace {
+
+using uarena::fail;
+using uarena::Result;
+using uarena::Why;
+
+void fill(uarena_info* out, const uarena_arena_info& info) {
+  if (out == nullptr) return;
+  *out = {};
+  out->id = info.id;
+  out->user_vm_start = info.user_vm_start;
+  out->map_extra = info.map_extra;
+  out->max_entries = info.max_entries;
+  out->map_flags = info.map_flags;
+  out->pages_allocated = info.pages_allocated;
+  out->pages_reserved = info.pages_reserved;
+  out->clients = info.clients;
+  out->programs = info.programs;
+  out->faults = info.faults;
+  out->blocks = info.blocks;
+  uarena::ipc::set_text(out->name, uarena::ipc::get_text(info.name));
+}
+
+Result<int> give(uarena_info* out, const Result<uarena_arena_info>& info) {
+  if (!info) return std::unexpected(info.error());
+  fill(out, *info);
+  return 0;
+}
+
+Result<int> done(const Result<void>& result) {
+  if (!result) return std::unexpected(result.error());
+  return 0;
+}
+
+Result<int> attach(uarena_conn* conn, uint64_t arena_id, unsigned flags, void** base) {
+  if (auto ok = check_conn(conn); !ok) return done(ok);
+  if (base == nullptr) return fail(Why::usage, EINVAL, "base is NULL");
+  if (flags != 0) return fail(Why::usage, EINVAL, "flags is {:#x}, it must be 0", flags);
+  if (auto ok = conn->control().check_process(); !ok) return done(ok);
+  const std::lock_guard lock(conn->mutex);
+  if (conn->attachments.contains(arena_id))
+    return fail(EALREADY, "arena {} is attached already on this connection", arena_id);
+  auto attachment = Attachment::attach(conn->control(), arena_id);
+  if (!attachment) return std::unexpected(std::move(attachment.error()));
+  *base = attachment->base();
+  conn->attachments.emplace(arena_id, std::move(*attachment));
+  return 0;
+}
+
+Result<int> detach(uarena_conn* conn, uint64_t arena_id) {
+  if (auto ok = check_conn(conn); !ok) return done(ok);
+  if (auto ok = conn->control().check_process(); !ok) return done(ok);
+  const std::lock_guard lock(conn->mutex);
+  const auto found = conn->attachments.find(arena_id);
+  if (found == conn->attachments.end())
+    return fail(Why::not_found, ENOENT, "arena {} is not attached on this connection", arena_id);
+  found->second.detach(conn->control());
+  conn->attachments.erase(found);
+  return 0;
+}
+
+Result<int> syscalls_served(uarena_conn* conn, uint64_t arena_id) {
+  if (auto ok = check_conn(conn); !ok) return done(ok);
+  if (auto ok = conn->control().check_process(); !ok) return done(ok);
+  const std::lock_guard lock(conn->mutex);
+  const auto found = conn->attachments.find(arena_id);
+  if (found == conn->attachments.end())
+    return fail(Why::not_found, ENOENT, "arena {} is not attached on this connection", arena_id);
+  return found->second.syscalls_served() ? 1 : 0;
+}
+
+}  // namespace
+
+extern "C" {
+
+int uarena_connect(const char* socket_path, uarena_conn** conn) {
+  return static_cast<int>(guarded([&]() -> Result<int> {
+    if (conn == nullptr) return fail(Why::usage, EINVAL, "conn is NULL");
+    if (socket_path != nullptr && *socket_path == '\0')
+      return fail(Why::usage, EINVAL, "the socket's path is empty");
+    auto broker = Inspector::connect(socket_path != nullptr ? socket_path : "");
+    if (!broker) return std::unexpected(std::move(broker.error()));
+    *conn = new uarena_conn(std::move(*broker));
+    return 0;
+  }));
+}
+
+void uarena_close(uarena_conn* conn) {
+  if (conn == nullptr) return;
+  guarded([&]() -> Result<int> {
+    const bool forked = !conn->control().check_process();
+    const bool lost = !forked && conn->control().is_lost();
+    for (auto& [id, attachment] : conn->attachments) {
+      if (forked)
+        attachment.forget();
+      else if (lost)
+        attachment.drop();
+      else
+        attachment.detach(conn->control());
+    }
+    return 0;
+  });
+  delete conn;
+}
+
+const char* uarena_error(void) { return last_error().message.c_str(); }
+int uarena_why(void) { return static_cast<int>(last_error().why); }
+const char* uarena_log(void) { return last_error().log.c_str(); }
+
+int uarena_create(uarena_conn* conn, const char* name, const struct uarena_attr* attr,
+                  struct uarena_info* info) {
+  return static_cast<int>(guarded([&]() -> Result<int> {
+    if (auto ok = check_conn(conn); !ok) return done(ok);
+    if (auto ok = check_text("the arena's name", name); !ok) return done(ok);
+    if (attr == nullptr) return fail(Why::usage, EINVAL, "attr is NULL");
+    ArenaSpec spec;
+    spec.map_type = attr->map_type;
+    spec.key_size = attr->key_size;
+    spec.value_size = attr->value_size;
+    spec.max_entries = attr->max_entries;
+    spec.map_flags = attr->map_flags;
+    spec.map_extra = attr->map_extra;
+    return give(info, conn->broker.create_arena(name, spec));
+  }));
+}
+
+int uarena_find(uarena_conn* conn, const char* name, struct uarena_info* info) {
+  return static_cast<int>(guarded([&]() -> Result<int> {
+    if (auto ok = check_conn(conn); !ok) return done(ok);
+    if (auto ok = check_text("the arena's name", name); !ok) return done(ok);
+    return give(info, conn->broker.arena(std::string(name)));
+  }));
+}
+
+int uarena_stat(uarena_conn* conn, uint64_t arena_id, struct uarena_info* info) {
+  return static_cast<int>(guarded([&]() -> Result<int> {
+    if (auto ok = check_conn(conn); !ok) return done(ok);
+    return give(info, conn->broker.arena(arena_id));
+  }));
+}
+
+int uarena_delete(uarena_conn* conn, uint64_t arena_id) {
+  return static_cast<int>(guarded([&]() -> Result<int> {
+    if (auto ok = check_conn(conn); !ok) return done(ok);
+    return done(conn->broker.delete_arena(arena_id));
+  }));
+}
+
+int uarena_attach(uarena_conn* conn, uint64_t arena_id, unsigned flags, void** base) {
+  return static_cast<int>(guarded([&] { return attach(conn, arena_id, flags, base); }));
+}
+
+int uarena_detach(uarena_conn* conn, uint64_t arena_id) {
+  return static_cast<int>(guarded([&] { return detach(conn, arena_id); }));
+}
+
+int uarena_syscalls_served(uarena_conn* conn, uint64_t arena_id) {
+  return static_cast<int>(guarded([&] { return syscalls_served(conn, arena_id); }));
+}
+
+}  // extern "C"
