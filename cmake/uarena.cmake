@@ -9,7 +9,8 @@ target_include_directories(uarena_options INTERFACE ${PROJECT_SOURCE_DIR}
 target_compile_definitions(uarena_options INTERFACE _GNU_SOURCE UARENA_VERSION="${PROJECT_VERSION}")
 target_compile_options(
   uarena_options
-  INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wno-missing-field-initializers
+  INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wno-missing-field-initializers
+            $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor>
             $<$<BOOL:${UARENA_WERROR}>:-Werror> -fno-omit-frame-pointer)
 if(UARENA_SANITIZE)
   target_compile_options(uarena_options INTERFACE -fsanitize=${UARENA_SANITIZE}
