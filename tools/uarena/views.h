@@ -1,0 +1,75 @@
+// What each object looks like, for a script and for a person, made from the records of the wire
+// format alone; so the golden tests need no broker.
+//
+// The keys of JSON are a promise (docs/man/uarena.1, JSON). Names in tables are escaped, whoever
+// chose them.
+#pragma once
+
+#include <boost/json.hpp>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "ipc/abi.h"
+#include "tools/uarena/page_map.h"
+#include "tools/uarena/render.h"
+
+namespace uarena::cli {
+
+// A name as it came over the wire: up to the first NUL, at most the field.
+template <size_t N>
+std::string_view wire_name(const char (&field)[N]) {
+  std::string_view whole(field, N);
+  return whole.substr(0, whole.find('\0'));
+}
+
+boost::json::object arena_json(const uarena_arena_info& arena);
+boost::json::object arenas_json(std::span<const uarena_arena_info> arenas);
+std::string arena_text(const uarena_arena_info& arena, const Output& output);
+std::string arenas_text(std::span<const uarena_arena_info> arenas, const Output& output);
+
+boost::json::object pages_json(const PageMapInput& pages);
+std::string pages_text(const PageMapInput& pages, const Output& output);
+
+struct LoadedObject {
+  std::vector<uarena_prog_info> programs;
+  std::vector<uarena_map_info> maps;
+  uint64_t arena_id = 0;  // 0: the object has no arena
+  std::string arena;
+  std::string log;  // "" if there is none
+};
+boost::json::object loaded_json(const LoadedObject& loaded);
+std::string loaded_text(const LoadedObject& loaded, const Output& output);
+
+boost::json::object program_json(const uarena_prog_info& program);
+boost::json::object programs_json(std::span<const uarena_prog_info> programs);
+std::string program_text(const uarena_prog_info& program, const Output& output);
+std::string programs_text(std::span<const uarena_prog_info> programs, const Output& output);
+
+// The id of the one program of that name. Several: EINVAL, Why::usage, with their ids; none:
+// ENOENT, Why::not_found.
+Result<uint64_t> find_program(std::span<const uarena_prog_info> programs, std::string_view name);
+
+struct RunOutcome {
+  uint64_t r0 = 0;
+  uint64_t duration_ns = 0;  // mean of one run
+  uint32_t repeat = 1;
+  std::vector<std::byte> ctx;
+};
+boost::json::object run_json(const RunOutcome& outcome);
+// With the context as a hex dump, unless it went to a file.
+std::string run_text(const RunOutcome& outcome, bool with_ctx, const Output& output);
+
+// xlated or jited code as lines.
+boost::json::object listing_json(uint64_t id, std::string_view what, std::string_view text);
+
+boost::json::object client_json(const uarena_client_info& client);
+boost::json::object clients_json(std::span<const uarena_client_info> clients);
+std::string client_text(const uarena_client_info& client, const Output& output);
+std::string clients_text(std::span<const uarena_client_info> clients, const Output& output);
+
+boost::json::object status_json(const uarena_status_reply& status);
+std::string status_text(const uarena_status_reply& status, const Output& output);
+
+}  // namespace uarena::cli
