@@ -10,6 +10,7 @@
 // have touched them since: they are entered as origin fault, too, instead of being punched. Only
 // with SEGV_ON_FAULT, where nobody may touch what he was not given, they are freed again.
 #include <algorithm>
+#include <utility>
 
 #include "broker/arena_impl.h"
 #include "broker/numa.h"
@@ -132,8 +133,9 @@ void Arena::Impl::give_up(const Claiming& claiming, uint32_t done, int error) {
   if (error == EEXIST) {  // the pages that somebody else made
     const uint32_t found = std::max(1U, file.present_at_start(rest));
     table.assign({rest.first, found}, Origin::fault);
-    log(LogLevel::warning, "arena.page_not_ours",
-        {{"id", identity.id}, {"page", rest.first}, {"pages", found}});
+    if (!std::exchange(tampering_logged, true))  // once: whoever does it can do it all day
+      log(LogLevel::warning, "arena.page_not_ours",
+          {{"id", identity.id}, {"page", rest.first}, {"pages", found}});
     rest = {rest.first + found, rest.count - found};
   }
   release_but(rest, claiming.served);

@@ -78,6 +78,7 @@ struct Arena::Impl {
   std::vector<Claiming*> claims;
   std::condition_variable_any claim_done;
   uint64_t faults = 0;
+  bool tampering_logged = false;
 };
 
 }  // namespace uarena::broker

@@ -31,8 +31,7 @@ Result<KernelView> KernelView::create(const MemoryFile& file, uint64_t user_vm_s
 KernelView::Claimed KernelView::claim(PageRange pages) const {
   const uffd::RangeResult result =
       uffd_.zeropage(base_ + pages.first * kPageSize, pages.count * kPageSize);
-  UARENA_ASSERT(result.error == 0 || result.error == EEXIST || result.error == ENOMEM ||
-                    result.error == ENOSPC,
+  UARENA_ASSERT(result.error != EBADF && result.error != EINVAL && result.error != ENOENT,
                 "claim of pages {}+{}: errno {} after {} bytes", pages.first, pages.count,
                 result.error, result.done);
   return {static_cast<uint32_t>(result.done / kPageSize), result.error};

@@ -37,7 +37,7 @@ class KernelView {
   uint64_t base() const { return base_; }
 
   // How many pages from the beginning of the range were made, and why not more: 0, EEXIST (the next
-  // page is there already), ENOMEM or ENOSPC (no memory for it).
+  // page is there already), ENOMEM or what else the kernel says when it has no memory for it.
   struct Claimed {
     uint32_t pages = 0;
     int error = 0;
