@@ -1,5 +1,5 @@
 // Reads what the kernel has to say on one userfaultfd, without ever waiting: O_NONBLOCK belongs to
-// the open file, which a client shares and can change at any time (H), so reads are preadv2 with
+// the open file, which a client shares and can change at any time, so reads are preadv2 with
 // RWF_NOWAIT. At most kBatch messages at a time, so that nobody can keep a fault thread for itself.
 // Whatever is not a missing page is handed on as `unexpected`, never dropped in silence.
 #pragma once

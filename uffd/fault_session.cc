@@ -64,7 +64,7 @@ void FaultSession::report_unexpected(const Event& event) {
 }
 
 // The page is in the memory file: the thread looks again and finds it. (Waking costs about what
-// mapping the page for it would, and never meets EAGAIN: A3.)
+// mapping the page for it would, and never meets EAGAIN.)
 void FaultSession::serve(const Fault& fault) {
   const int error = uffd_.wake(fault.address & kPageMask, kPageSize);
   const bool woken = outcome_of(Attempt::wake, error) == Outcome::present;

@@ -1,5 +1,5 @@
 // How an answer to a fault ended. The same errno means different things for different ioctls, and
-// some failures are no failures: this table is the one place that knows. Facts: sections A, C, E.
+// some failures are no failures: this table is the one place that knows.
 #pragma once
 
 #include <string_view>

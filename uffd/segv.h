@@ -2,7 +2,7 @@
 // queued in SI_SIGIO layout, whose si_band lies where si_addr is and is not rewritten for other
 // namespaces, so that a handler sees si_code -5 and the exact si_addr. Where that signal would not
 // be taken, the page is poisoned instead: the thread leaves the fault by SIGBUS (or EFAULT, in a
-// system call) rather than fault again forever. No client is ever left waiting or spinning (C).
+// system call) rather than fault again forever. No client is ever left waiting or spinning.
 #pragma once
 
 #include <cstdint>

@@ -1,7 +1,7 @@
 // Which thread faulted, and can a SIGSEGV reach it? A message names the thread by its id in the
 // client's own pid namespace; to signal it we need its id in ours, and to know first whether the
 // signal would be taken at all, because a thread that ignores or blocks SIGSEGV would fault and be
-// told again forever. /proc/PID/task/TID/status says both (C: "translate with NSpid").
+// told again forever. /proc/PID/task/TID/status says both.
 #pragma once
 
 #include <sys/types.h>

@@ -32,7 +32,7 @@ class Userfaultfd {
   Userfaultfd& operator=(Userfaultfd&&) = default;
 
   // For mappings of this process. Full if we may, else user mode only, which for kFeatureSigbus is
-  // no difference: a system call that meets a missing page gets EFAULT either way (H).
+  // no difference: a system call that meets a missing page gets EFAULT either way.
   // ENOTSUP when a feature is missing, EPERM/ENOSYS when there is no userfaultfd at all.
   static Result<Userfaultfd> create_own(uint64_t features);
 
@@ -60,7 +60,7 @@ class Userfaultfd {
 
   // Touching these pages is a SIGBUS from now on, and whoever waits for one gets it. Pages that are
   // mapped are left alone: EEXIST. It sticks to the page table of the owner: freeing or allocating
-  // the page in the memory file does not change it (C).
+  // the page in the memory file does not change it.
   RangeResult poison(uint64_t address, uint64_t length);
 
   // Maps pages that are in the memory file, over poison too. This is the only way for us to take

@@ -20,7 +20,8 @@ namespace {
 
 using namespace testing;
 
-// Children are forked before the loop's threads start where it matters (CLONE_NEWPID).
+// Children are forked before the loop's threads start where it matters (CLONE_NEWPID; threads in
+// the child, for TSan).
 class Loop : public ::testing::Test {
  protected:
   struct Client {
@@ -214,7 +215,6 @@ TEST_F(Loop, TwoClientsThatWaitForOnePageBothGoOn) {
 // Handed from thread to thread while four threads fault; nothing is lost, and between drop and
 // adopt the resolver is not called.
 TEST_F(Loop, DropWhileFaultsComeIn) {
-  start(2);
   class Guarded : public FillingResolver {
    public:
     using FillingResolver::FillingResolver;
@@ -232,6 +232,7 @@ TEST_F(Loop, DropWhileFaultsComeIn) {
     for (auto& thread : threads) thread.join();
     line.go();
   });
+  start(2);
   adopt(*one, guarded);
   for (int i = 0; i < 10; ++i) {
     auto uffd = loop_->drop(one->id);
@@ -274,7 +275,6 @@ TEST_F(Loop, DropWaitsForTheTurnUnderWay) {
 
 // 16 threads that fault again as fast as they are told off, on the only fault thread.
 TEST_F(Loop, AFloodDelaysOthersOnlyForAWhile) {
-  start(1);
   auto flood = client([](Line& line, Fd&) {
     struct sigaction action{};
     action.sa_handler = [](int) {};
@@ -283,6 +283,7 @@ TEST_F(Loop, AFloodDelaysOthersOnlyForAWhile) {
     line.wait_go();
     ::_exit(0);
   });
+  start(1);
   adopt(*flood, refuse_);
   ASSERT_TRUE(eventually([&] { return flood->counters->read().signalled >= 100; }));
   auto other = client([](Line&, Fd&) { touch_pages(0, 50); });

@@ -1,5 +1,5 @@
 // Userfaultfd on mappings of this process: claims, their ends, and what descriptors are refused.
-// What needs a second process is in adopt_test.cc.
+// Clients that are accepted are in fault_loop_test.cc.
 #include "uffd/userfaultfd.h"
 
 #include <fcntl.h>
@@ -11,22 +11,24 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
-#include <algorithm>
+#include <string>
 
 #include "ipc/base/memory_map.h"
 #include "ipc/base/page.h"
+#include "tests/uffd/client.h"
 #include "uffd/uapi.h"
 
 namespace uarena::uffd {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
+using testing::raw_userfaultfd;
 
 constexpr uint64_t kPages = 16;
 constexpr uint64_t kBytes = kPages * kPageSize;
 
 // A memory file with two mappings: `view` is registered, `other` is how someone else uses it.
-class OwnMapping : public testing::Test {
+class OwnMapping : public ::testing::Test {
  protected:
   void SetUp() override {
     memory_ = Fd(::memfd_create("uffd-test", MFD_CLOEXEC));
@@ -156,10 +158,6 @@ TEST_F(OwnMapping, AnUnknownFeatureIsRefused) {
 
 // --- what adopt_untrusted refuses ---
 
-Fd raw_userfaultfd() {
-  return Fd(static_cast<int>(::syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | 1)));
-}
-
 void expect_refused(Fd fd, uint64_t address, uint64_t length, int code, const char* words) {
   auto adopted = Userfaultfd::adopt_untrusted(std::move(fd), address, length);
   ASSERT_FALSE(adopted);
@@ -189,6 +187,29 @@ TEST(AdoptUntrusted, ADescriptorThatWasUsedBefore) {
 
 TEST(AdoptUntrusted, NothingMappedThere) {
   expect_refused(raw_userfaultfd(), 0x7e8ff0000000, kPageSize, EINVAL, "nothing is mapped");
+}
+
+TEST_F(OwnMapping, AdoptingARangeOfAnotherUserfaultfdIsBusy) {
+  expect_refused(raw_userfaultfd(), view_.address(), kBytes, EBUSY, "another userfaultfd");
+}
+
+TEST_F(OwnMapping, AdoptingMemoryThatCanNeverBeWrittenIsEperm) {
+  const std::string path = "/proc/self/fd/" + std::to_string(memory_.get());
+  const Fd read_only(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  auto mapped = MemoryMap::create(nullptr, kBytes, PROT_READ, MAP_SHARED, read_only.get(), 0,
+                                  "read-only test memory");
+  ASSERT_TRUE(mapped);
+  expect_refused(raw_userfaultfd(), mapped->address(), kBytes, EPERM, "never be written");
+}
+
+TEST(AdoptUntrusted, TheOwnerIsDead) {
+  testing::Child child([](testing::Line& line) {
+    const Fd fd = testing::raw_userfaultfd();
+    line.send_fd(fd.get());
+  });
+  Fd fd = child.line().receive_fd();
+  ASSERT_EQ(testing::describe(child.wait()), "exited 0");
+  expect_refused(std::move(fd), testing::kArena, testing::kArenaBytes, ENOMEM, "gone");
 }
 
 TEST(AdoptUntrusted, RangesThatAreNone) {
