@@ -1,0 +1,175 @@
+#include "broker/broker.h"
+
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include "ipc/base/log.h"
+#include "jit/engine.h"
+#include "uffd/features.h"
+
+namespace uarena::broker {
+namespace {
+
+constexpr unsigned kRunnerLimit = 64;
+constexpr unsigned kCapKill = 5;  // CAP_KILL of <linux/capability.h>
+
+// Whether this process may signal processes of other uids.
+bool has_cap_kill() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.starts_with("CapEff:"))
+      return (std::stoull(line.substr(7), nullptr, 16) >> kCapKill & 1) != 0;
+  return false;
+}
+
+// A client costs a few descriptors, an arena three: the soft limit is raised to the hard one.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0)
+    log(LogLevel::warning, "daemon.descriptor_limit", {{"errno", errno}});
+}
+
+// The directory of a default socket may not be there yet; one that the user named must be.
+void make_socket_directory(const std::string& socket) {
+  const auto directory = std::filesystem::path(socket).parent_path();
+  if (directory.filename() != "uarena" || std::filesystem::exists(directory)) return;
+  if (::mkdir(directory.c_str(), ::geteuid() == 0 ? 0755 : 0700) != 0)
+    log(LogLevel::warning, "daemon.socket_directory",
+        {{"path", directory.string()}, {"errno", errno}});
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Broker>> Broker::create(const Options& options) {
+  std::unique_ptr<Broker> broker(new Broker(options));
+  if (auto started = broker->start(); !started) return std::unexpected(started.error());
+  return broker;
+}
+
+Result<void> Broker::start() {
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  started_ns_ =
+      static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
+  can_signal_others_ = has_cap_kill();
+  raise_descriptor_limit();
+  ::signal(SIGPIPE, SIG_IGN);
+  if (!uffd::features().enough_for_clients())
+    return fail(EOPNOTSUPP, "page faults can't be served on this machine: userfaultfd: {}",
+                uffd::features().summary());
+  if (auto installed = jit::install_fault_handler(); !installed) return installed;
+
+  const unsigned cpus = std::max(1u, std::thread::hardware_concurrency());
+  auto faults =
+      uffd::FaultLoop::create(options_.fault_threads != 0 ? options_.fault_threads : cpus);
+  if (!faults) return std::unexpected(faults.error());
+  faults_ = std::move(*faults);
+  auto runners = RunnerPool::create(
+      options_.runner_threads != 0 ? options_.runner_threads
+                                   : 2 * std::max(1u, std::thread::hardware_concurrency()),
+      std::max(options_.runner_threads, kRunnerLimit),
+      [this](int socket, RunClient& client) { return run_requests_.serve(socket, client); });
+  if (!runners) return std::unexpected(runners.error());
+  runners_ = std::move(*runners);
+  services_ = std::make_unique<Services>(Services{
+      arenas_, programs_, accounts_, *faults_, *runners_, can_signal_others_,
+      [this](uint64_t after) { return client_infos(after); }, [this] { return status(); }});
+
+  make_socket_directory(options_.socket);
+  auto listener = ipc::Listener::bind(
+      loop_, options_.socket, options_.socket_mode,
+      [this](Fd socket, ipc::PeerCredentials peer) { accept(std::move(socket), std::move(peer)); });
+  if (!listener) return std::unexpected(listener.error());
+  listener_ = std::move(*listener);
+  loop_.on_signals({SIGTERM, SIGINT}, [this](int signal) {
+    log(LogLevel::info, "daemon.stopping", {{"signal", signal}, {"clients", clients_.size()}});
+    loop_.stop();
+  });
+  return {};
+}
+
+Broker::~Broker() {
+  listener_.reset();  // first the door, then those who are inside
+  clients_.clear();
+}
+
+void Broker::run() {
+  log(LogLevel::info, "daemon.ready",
+      {{"version", UARENA_VERSION},
+       {"socket", options_.socket},
+       {"pid", ::getpid()},
+       {"uid", ::geteuid()},
+       {"userfaultfd", uffd::features().summary()},
+       {"signal_other_uids", can_signal_others_},
+       {"fault_threads", faults_->threads()},
+       {"runner_threads", runners_->threads()}});
+  loop_.run();
+}
+
+void Broker::accept(Fd socket, ipc::PeerCredentials peer) {
+  auto charge = accounts_.of(peer.uid).charge(Resource::connections, 1);
+  if (!charge) {
+    log(LogLevel::warning, "client.turned_away",
+        {{"uid", peer.uid}, {"error", charge.error().message}});
+    return;
+  }
+  const uint64_t id = next_client_++;
+  log(LogLevel::info, "client.connected",
+      {{"client", id}, {"pid", peer.pid}, {"uid", peer.uid}, {"comm", peer.comm}});
+  auto session = std::make_unique<Session>(*services_, id, std::move(peer), std::move(*charge),
+                                           ipc::EventLoop::Clock::now());
+  auto client =
+      Client::open(loop_, std::move(socket), std::move(session), [this, id] { remove(id); });
+  if (!client) {
+    log(LogLevel::warning, "client.turned_away",
+        {{"client", id}, {"error", client.error().message}});
+    return;
+  }
+  clients_.emplace(id, std::move(*client));
+}
+
+void Broker::remove(uint64_t client_id) { clients_.erase(client_id); }
+
+std::vector<uarena_client_info> Broker::client_infos(uint64_t after) const {
+  std::vector<uarena_client_info> infos;
+  for (auto i = clients_.upper_bound(after); i != clients_.end(); ++i)
+    infos.push_back(i->second->session().info());
+  return infos;
+}
+
+uarena_status_reply Broker::status() const {
+  uarena_status_reply s{};
+  s.started_ns = started_ns_;
+  s.arenas = arenas_.size();
+  s.clients = clients_.size();
+  s.programs = programs_.size();
+  for (const ArenaStanding& standing : arenas_.list())
+    s.pages_allocated += standing.arena->counts().pages_allocated;
+  const uffd::FaultCounts faults = faults_->counts();
+  s.faults_served = faults.served;
+  s.faults_refused = faults.refused;
+  s.pid = static_cast<uint32_t>(::getpid());
+  s.uid = ::geteuid();
+  s.fault_threads = static_cast<uint32_t>(faults_->threads());
+  s.runner_threads = runners_->threads();
+  s.uffd_features = uffd::features().bits;
+  s.uffd_full = uffd::features().access == uffd::Access::full;
+  s.can_signal_others = can_signal_others_;
+  const uffd::LatencySummary latency = faults_->latency();
+  s.fault_p50_ns = latency.p50_ns;
+  s.fault_p99_ns = latency.p99_ns;
+  ipc::set_text(s.version, UARENA_VERSION);
+  return s;
+}
+
+}  // namespace uarena::broker

@@ -1,0 +1,26 @@
+// The adapter between the fault loop, which knows userfaultfd, and the arena, which knows pages:
+// one question down, one verdict back. It is the whole of what a fault thread sees of the broker.
+#pragma once
+
+#include <memory>
+#include <utility>
+
+#include "broker/arena.h"
+#include "uffd/resolver.h"
+
+namespace uarena::broker {
+
+class FaultPolicy final : public uffd::Resolver {
+ public:
+  explicit FaultPolicy(std::shared_ptr<Arena> arena) : arena_(std::move(arena)) {}
+
+  uffd::Verdict resolve(const uffd::Fault& fault) noexcept override {
+    return arena_->fault(fault.address) == FaultDecision::present ? uffd::Verdict::present
+                                                                  : uffd::Verdict::refuse;
+  }
+
+ private:
+  std::shared_ptr<Arena> arena_;
+};
+
+}  // namespace uarena::broker

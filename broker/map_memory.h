@@ -1,0 +1,28 @@
+// The bytes of a program's global variables (.data, .bss, .rodata). They live in a memory file, as
+// arenas do, so that a successor of this broker can take them over; the program reaches them
+// through a mapping that is read-only for .rodata once it is filled.
+#pragma once
+
+#include <string>
+
+#include "ipc/base/fd.h"
+#include "ipc/base/memory_map.h"
+#include "ipc/base/result.h"
+#include "jit/object.h"
+
+namespace uarena::broker {
+
+class MapMemory {
+ public:
+  // `def` is one of the internal maps; its `initial` bytes are copied in.
+  static Result<MapMemory> create(const jit::MapDef& def);
+
+  std::byte* data() const { return map_.data(); }
+  int fd() const { return file_.get(); }
+
+ private:
+  Fd file_;
+  MemoryMap map_;
+};
+
+}  // namespace uarena::broker

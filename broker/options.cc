@@ -1,0 +1,72 @@
+#include "broker/options.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdlib>
+#include <map>
+
+namespace uarena::broker {
+namespace {
+
+// Where a broker listens when it is not told: the system's place for root, else the user's own.
+std::string default_socket() {
+  if (::geteuid() == 0) return "/run/uarena/uarena.sock";
+  const char* runtime = std::getenv("XDG_RUNTIME_DIR");
+  return runtime != nullptr && *runtime != '\0' ? std::string(runtime) + "/uarena/uarena.sock" : "";
+}
+
+}  // namespace
+
+Options parse_options(int argc, char** argv) {
+  Options options;
+  options.socket = default_socket();
+  std::string mode;
+  CLI::App app{
+      "uarenad: the broker of uarena, bpf_arena in user space. Runs in the foreground, logs "
+      "one line per event on standard error, and stops cleanly on SIGTERM or SIGINT."};
+  app.option_defaults()->always_capture_default(false);
+  app.set_version_flag("-V,--version", std::string("uarenad ") + UARENA_VERSION);
+  app.add_option("--socket", options.socket,
+                 "path of the socket (default: /run/uarena/uarena.sock for root, else "
+                 "$XDG_RUNTIME_DIR/uarena/uarena.sock)");
+  app.add_option("--socket-mode", mode,
+                 "mode of the socket, octal (default: 0666 for root, else 0600)")
+      ->check([](const std::string& text) {
+        const bool octal = !text.empty() && text.size() <= 4 &&
+                           text.find_first_not_of("01234567") == std::string::npos;
+        return octal && std::stoul(text, nullptr, 8) <= 0777 ? std::string()
+                                                             : "allowed are octal modes 0 to 0777";
+      });
+  app.add_option("--fault-threads", options.fault_threads,
+                 "threads that answer page faults (default: one per CPU)")
+      ->check(CLI::Range(1, 256));
+  app.add_option(
+         "--runner-threads", options.runner_threads,
+         "threads that run programs (default: two per CPU; more are started while all are busy)")
+      ->check(CLI::Range(1, 256));
+  const std::map<std::string, LogLevel> levels{{"debug", LogLevel::debug},
+                                               {"info", LogLevel::info},
+                                               {"warning", LogLevel::warning},
+                                               {"error", LogLevel::error}};
+  std::string level = "info";
+  app.add_option("--log-level", level, "debug, info, warning or error (default: info)")
+      ->check(CLI::IsMember({"debug", "info", "warning", "error"}));
+  try {
+    app.parse(argc, argv);
+    if (options.socket.empty())
+      throw CLI::RequiredError("--socket PATH (there is no $XDG_RUNTIME_DIR to put a socket into)");
+  } catch (const CLI::Success& done) {
+    std::exit(app.exit(done));
+  } catch (const CLI::ParseError& error) {
+    app.exit(error);
+    std::exit(2);
+  }
+  options.log_level = levels.at(level);
+  if (!mode.empty()) options.socket_mode = static_cast<unsigned>(std::stoul(mode, nullptr, 8));
+  if (options.socket_mode == 0) options.socket_mode = ::geteuid() == 0 ? 0666 : 0600;
+  return options;
+}
+
+}  // namespace uarena::broker

@@ -1,0 +1,21 @@
+// The daemon's command line.
+#pragma once
+
+#include <string>
+
+#include "ipc/base/log.h"
+
+namespace uarena::broker {
+
+struct Options {
+  std::string socket;           // path of the Unix socket
+  unsigned socket_mode = 0;     // 0: 0666 for root (the system's broker), else 0600
+  unsigned fault_threads = 0;   // 0: one per CPU
+  unsigned runner_threads = 0;  // 0: two per CPU
+  LogLevel log_level = LogLevel::info;
+};
+
+// Parses argv. Prints help or version, or what is wrong, and ends the process with 0 or 2 then.
+Options parse_options(int argc, char** argv);
+
+}  // namespace uarena::broker

@@ -1,0 +1,72 @@
+// What is left of a BPF object once it is loaded: its maps, its tie to an arena, and its programs,
+// each of which can be run by any thread. The last user lets it go: a program that is unloaded
+// while it runs elsewhere ends its run first.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "broker/account.h"
+#include "broker/arena.h"
+#include "broker/arena_registry.h"
+#include "broker/map_memory.h"
+#include "jit/engine.h"
+
+namespace uarena::broker {
+
+// One map as a client may see it.
+struct MapInfo {
+  uint64_t id = 0;
+  std::string name;
+  uint32_t type = 0;
+  uint32_t value_size = 0;
+  uint32_t max_entries = 0;
+  uint32_t map_flags = 0;
+};
+
+// What all programs of one object share. Immutable once loaded, but for the bytes of the maps.
+struct ObjectState {
+  std::string name;
+  std::shared_ptr<Arena> arena;     // null: the object has none
+  ArenaUse use;                     // keeps the arena from being deleted
+  std::deque<MapMemory> memory;     // behind the internal maps
+  std::deque<jit::BoundMap> bound;  // one per Object::maps; addresses are in compiled code
+  std::vector<MapInfo> maps;
+};
+
+struct Program {
+  uint64_t id = 0;
+  std::string name;
+  std::string section;
+  uint32_t owner_uid = 0;
+  uint32_t insns = 0;
+  uint32_t ctx_size = 0;
+  std::shared_ptr<ObjectState> object;  // destroyed after `executable`
+  std::unique_ptr<jit::Executable> executable;
+  Charge charge;
+  mutable std::atomic<uint64_t> run_cnt{0};
+  mutable std::atomic<uint64_t> run_time_ns{0};
+};
+
+struct RunResult {
+  uint64_t r0 = 0;
+  uint64_t duration_ns = 0;  // mean of one run
+  uint32_t repeat = 1;
+  uint64_t faults = 0;  // accesses to absent arena pages in all runs
+};
+
+// A request for many repetitions ends after this long, with ETIME, so that one request can't hold a
+// runner for ever: a single run may take 250 ms at each may_goto (K54).
+inline constexpr uint64_t kRunLimitNs = 10'000'000'000;
+
+// Runs the program `repeat` times on the calling thread. `ctx` is passed in and left as the program
+// left it. EINVAL: ctx smaller than what the program accesses (as the kernel's TEST_RUN does).
+// `cancel` becoming true ends the repetitions with ECANCELED.
+Result<RunResult> run_program(const Program& program, std::span<std::byte> ctx, uint32_t repeat,
+                              const std::atomic<bool>& cancel);
+
+}  // namespace uarena::broker

@@ -1,0 +1,60 @@
+// All loaded programs, by id, and the way in: load() takes an object from its bytes to programs
+// that can run, or leaves nothing behind. Ids are never reused.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "broker/arena_registry.h"
+#include "broker/program.h"
+
+namespace uarena::broker {
+
+struct LoadRequest {
+  std::string object_name;
+  uint64_t arena_id = 0;  // 0: created from the object's .maps
+  int log_level = 0;
+  jit::Mode mode = jit::Mode::compile;
+};
+
+struct LoadOutcome {
+  std::shared_ptr<ObjectState> object;
+  std::vector<std::shared_ptr<const Program>> programs;
+  std::string log;  // the verifier's, as far as asked for
+};
+
+struct LoadFailure {
+  Error error;
+  std::string log;
+};
+
+// Threads: every function may be called from any thread; a load holds no lock while it verifies.
+class ProgramRegistry {
+ public:
+  explicit ProgramRegistry(ArenaRegistry& arenas) : arenas_(arenas) {}
+
+  // EINVAL/EACCES/E2BIG… with Why::rejected when the object is not acceptable; nothing remains
+  // then, not even an arena that the object would have created.
+  std::expected<LoadOutcome, LoadFailure> load(std::span<const std::byte> elf_untrusted,
+                                               const LoadRequest& request, Account& account);
+
+  std::shared_ptr<const Program> find(uint64_t id) const;
+  std::vector<std::shared_ptr<const Program>> list(uint64_t after) const;  // ids ascending
+  size_t size() const;
+  // False: there is none. A run that is under way elsewhere ends first, with the last reference.
+  bool unload(uint64_t id);
+
+ private:
+  ArenaRegistry& arenas_;
+  mutable std::mutex lock_;
+  std::map<uint64_t, std::shared_ptr<const Program>> programs_;
+  uint64_t next_program_ = 1;
+  uint64_t next_map_ = 1;
+};
+
+}  // namespace uarena::broker

@@ -1,0 +1,253 @@
+#include "broker/run_requests.h"
+
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "broker/sealed_file.h"
+#include "broker/wire_records.h"
+#include "ipc/base/log.h"
+#include "ipc/base/memory_map.h"
+
+namespace uarena::broker {
+namespace {
+
+using ipc::Record;
+using ipc::Request;
+
+// The object's bytes, copied: a client may change or truncate its file while we look at it.
+Result<std::vector<std::byte>> read_object_untrusted(int fd) {
+  struct stat info{};
+  if (::fstat(fd, &info) != 0) return fail_errno(errno, "cannot look at the object's descriptor");
+  if (!S_ISREG(info.st_mode))
+    return fail(EINVAL, "the object's descriptor is no regular file or memfd");
+  if (info.st_size <= 0 || static_cast<uint64_t>(info.st_size) > jit::kMaxObjectBytes)
+    return fail(EFBIG, "the object has {} bytes, allowed are 1..{}", info.st_size,
+                jit::kMaxObjectBytes);
+  std::vector<std::byte> bytes(static_cast<size_t>(info.st_size));
+  size_t done = 0;
+  while (done < bytes.size()) {
+    const ssize_t n =
+        ::pread(fd, bytes.data() + done, bytes.size() - done, static_cast<off_t>(done));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return fail_errno(errno, "cannot read the object");
+    if (n == 0) return fail(EINVAL, "the object became shorter while it was read");
+    done += static_cast<size_t>(n);
+  }
+  return bytes;
+}
+
+Result<Record> with_file(Record record, const char* name, std::span<const std::byte> content) {
+  auto file = make_sealed_file(name, content);
+  if (!file) return std::unexpected(file.error());
+  record.fds.push_back(std::move(*file));
+  return record;
+}
+
+}  // namespace
+
+Result<void> may_remove(uint32_t uid, uint32_t owner, const char* what) {
+  if (uid == owner || uid == 0 || uid == ::geteuid()) return {};
+  return fail(Why::permission, EPERM,
+              "the {} belongs to uid {}: only that uid or root may remove it", what, owner);
+}
+
+bool RunRequests::serve(int socket, RunClient& client) {
+  auto record = ipc::receive_record(socket, ipc::Wait::no);
+  if (!record) {
+    if (record.error().code == EAGAIN) return true;
+    if (record.error().code != ipc::kEndOfFile)
+      log(LogLevel::warning, "run.bad_record",
+          {{"client", client.client_id}, {"error", record.error().message}});
+    return false;
+  }
+  Record reply;
+  auto request = ipc::decode_request_untrusted(std::move(*record));
+  if (!request) {
+    if (!request.error().seq) return false;
+    reply = ipc::make_error(*request.error().seq, request.error().error);
+  } else {
+    Fd text;
+    auto answered = request->type == UARENA_MSG_PROG_LOAD ? load(client, *request, &text)
+                                                          : answer(client, *request);
+    if (answered) {
+      reply = std::move(*answered);
+    } else {
+      reply = ipc::make_error(request->seq, answered.error());
+      if (text) reply.fds.push_back(std::move(text));
+    }
+  }
+  // A client that doesn't take its answers has a full socket: it loses the channel, nobody waits.
+  return ipc::send_record(socket, reply, ipc::Wait::no).has_value();
+}
+
+Result<Record> RunRequests::answer(RunClient& client, Request& request) {
+  switch (request.type) {
+    case UARENA_MSG_PROG_RUN:
+      return run(client, request);
+    case UARENA_MSG_PROG_DUMP:
+      return dump(request);
+    case UARENA_MSG_PROG_UNLOAD:
+      return unload(client, request);
+    case UARENA_MSG_PAGE_ALLOC:
+    case UARENA_MSG_PAGE_FREE:
+    case UARENA_MSG_PAGE_RESERVE:
+    case UARENA_MSG_PREFAULT:
+      return page_op(request);
+    case UARENA_MSG_PAGE_LIST:
+      return page_list(request);
+    case UARENA_MSG_PAGE_READ:
+      return page_read(request);
+    default:
+      return fail(EPROTO, "{} belongs on the control connection", ipc::message_name(request.type));
+  }
+}
+
+Result<std::shared_ptr<Arena>> RunRequests::arena(uint64_t id) const {
+  auto found = arenas_.find(id);
+  if (!found) return fail(Why::not_found, ENOENT, "there is no arena with id {}", id);
+  return found;
+}
+
+Result<Record> RunRequests::load(RunClient& client, Request& request, Fd* log_file) {
+  const auto& body = std::get<uarena_prog_load>(request.body);
+  auto bytes = read_object_untrusted(request.fds.at(0).get());
+  if (!bytes) return std::unexpected(bytes.error());
+  LoadRequest load;
+  load.object_name = std::string(request.name());
+  load.arena_id = body.arena_id;
+  load.log_level = static_cast<int>(body.log_level);
+  load.mode = (body.flags & UARENA_LOAD_INTERPRET) != 0 ? jit::Mode::interpret : jit::Mode::compile;
+  auto loaded = programs_.load(*bytes, load, accounts_.of(client.uid));
+  if (!loaded) {
+    log(LogLevel::info, "prog.rejected",
+        {{"client", client.client_id},
+         {"object", load.object_name},
+         {"errno", loaded.error().error.code},
+         {"error", loaded.error().error.message}});
+    if (!loaded.error().log.empty()) {
+      // Without the log the sentence still says what is wrong, so a failure here is not the answer.
+      if (auto file =
+              make_sealed_file("uarena.log", ipc::bytes_of(std::string_view(loaded.error().log))))
+        *log_file = std::move(*file);
+    }
+    return std::unexpected(loaded.error().error);
+  }
+  std::vector<uarena_prog_info> programs;
+  for (const auto& program : loaded->programs) {
+    programs.push_back(to_wire(*program));
+    log(LogLevel::info, "prog.loaded",
+        {{"client", client.client_id},
+         {"id", program->id},
+         {"name", program->name},
+         {"object", load.object_name}});
+  }
+  client.programs.fetch_add(static_cast<uint32_t>(programs.size()));
+  std::vector<uarena_map_info> maps;
+  for (const MapInfo& map : loaded->object->maps) maps.push_back(to_wire(map));
+
+  uarena_prog_load_reply reply{};
+  reply.arena_id = loaded->object->arena ? loaded->object->arena->id() : 0;
+  reply.programs = static_cast<uint32_t>(programs.size());
+  reply.maps = static_cast<uint32_t>(maps.size());
+  reply.program_record_size = sizeof(uarena_prog_info);
+  reply.map_record_size = sizeof(uarena_map_info);
+  const auto program_bytes = ipc::bytes_of(programs);
+  const auto map_bytes = ipc::bytes_of(maps);
+  std::vector<std::byte> payload(program_bytes.begin(), program_bytes.end());
+  payload.insert(payload.end(), map_bytes.begin(), map_bytes.end());
+  Record record = ipc::make_reply(request.type, request.seq, reply, payload);
+  if (loaded->log.empty()) return record;
+  return with_file(std::move(record), "uarena.log", ipc::bytes_of(std::string_view(loaded->log)));
+}
+
+Result<Record> RunRequests::run(RunClient& client, Request& request) {
+  const auto& body = std::get<uarena_prog_run>(request.body);
+  const auto program = programs_.find(body.prog_id);
+  if (!program) return fail(Why::not_found, ENOENT, "there is no program with id {}", body.prog_id);
+  auto result = run_program(*program, request.payload, body.repeat, client.gone);
+  if (!result) return std::unexpected(result.error());
+  uarena_prog_run_reply reply{};
+  reply.r0 = result->r0;
+  reply.duration_ns = result->duration_ns;
+  reply.repeat = result->repeat;
+  reply.ctx_size = static_cast<uint32_t>(request.payload.size());
+  return ipc::make_reply(request.type, request.seq, reply, request.payload);
+}
+
+Result<Record> RunRequests::dump(Request& request) {
+  const auto& body = std::get<uarena_prog_ref>(request.body);
+  const auto program = programs_.find(body.prog_id);
+  if (!program) return fail(Why::not_found, ENOENT, "there is no program with id {}", body.prog_id);
+  const bool jited = body.what == UARENA_DUMP_JITED;
+  if (jited && program->executable->code_bytes() == 0)
+    return fail(EOPNOTSUPP, "program {} runs in the interpreter: it has no machine code",
+                program->name);
+  const std::string text =
+      jited ? program->executable->dump_jited() : program->executable->dump_xlated();
+  uarena_text_reply reply{};
+  reply.bytes = text.size();
+  return with_file(ipc::make_reply(request.type, request.seq, reply), "uarena.dump",
+                   ipc::bytes_of(std::string_view(text)));
+}
+
+Result<Record> RunRequests::unload(RunClient& client, Request& request) {
+  const auto& body = std::get<uarena_prog_ref>(request.body);
+  const auto program = programs_.find(body.prog_id);
+  if (!program) return fail(Why::not_found, ENOENT, "there is no program with id {}", body.prog_id);
+  if (auto allowed = may_remove(client.uid, program->owner_uid, "program"); !allowed)
+    return std::unexpected(allowed.error());
+  if (!programs_.unload(body.prog_id))
+    return fail(Why::not_found, ENOENT, "there is no program with id {}", body.prog_id);
+  log(LogLevel::info, "prog.unloaded", {{"client", client.client_id}, {"id", body.prog_id}});
+  return ipc::make_reply(request.type, request.seq, uarena_empty{});
+}
+
+Result<Record> RunRequests::page_op(Request& request) {
+  const auto& body = std::get<uarena_page_op>(request.body);
+  auto found = arena(body.arena_id);
+  if (!found) return std::unexpected(found.error());
+  uarena_page_op_reply reply{};
+  switch (request.type) {
+    case UARENA_MSG_PAGE_ALLOC:
+      reply.addr =
+          (*found)->alloc_pages(body.addr, body.page_cnt, body.node_id, body.flags, Origin::client);
+      break;
+    case UARENA_MSG_PAGE_FREE:
+      (*found)->free_pages(body.addr, body.page_cnt);
+      break;
+    case UARENA_MSG_PAGE_RESERVE:
+      reply.result = (*found)->reserve_pages(body.addr, body.page_cnt);
+      break;
+    default: {
+      auto made = (*found)->prefault(body.addr, uint64_t{body.page_cnt} * kPageSize);
+      if (!made) return std::unexpected(made.error());
+      reply.result = *made;
+    }
+  }
+  return ipc::make_reply(request.type, request.seq, reply);
+}
+
+Result<Record> RunRequests::page_list(Request& request) {
+  auto found = arena(std::get<uarena_page_list>(request.body).arena_id);
+  if (!found) return std::unexpected(found.error());
+  std::vector<uarena_page_extent> records;
+  for (const PageExtent& extent : (*found)->extents())
+    records.push_back(
+        {extent.pages.first, extent.pages.count, static_cast<uint32_t>(extent.origin), 0});
+  uarena_text_reply reply{};
+  reply.bytes = records.size() * sizeof(uarena_page_extent);
+  return with_file(ipc::make_reply(request.type, request.seq, reply), "uarena.pages",
+                   ipc::bytes_of(records));
+}
+
+Result<Record> RunRequests::page_read(Request& request) {
+  const auto& body = std::get<uarena_page_read>(request.body);
+  auto found = arena(body.arena_id);
+  if (!found) return std::unexpected(found.error());
+  auto bytes = (*found)->read(body.offset, body.length);
+  if (!bytes) return std::unexpected(bytes.error());
+  return ipc::make_reply(request.type, request.seq, uarena_empty{}, *bytes);
+}
+
+}  // namespace uarena::broker

@@ -1,0 +1,40 @@
+// What a run channel carries: the requests that may take their time. They are answered here, on a
+// runner's thread, one after the other for each channel.
+#pragma once
+
+#include "broker/account_table.h"
+#include "broker/arena_registry.h"
+#include "broker/program_registry.h"
+#include "broker/runner_pool.h"
+#include "ipc/codec.h"
+
+namespace uarena::broker {
+
+class RunRequests {
+ public:
+  RunRequests(ArenaRegistry& arenas, ProgramRegistry& programs, AccountTable& accounts)
+      : arenas_(arenas), programs_(programs), accounts_(accounts) {}
+
+  // RunnerPool::Handler: reads one record and answers it.
+  bool serve(int socket, RunClient& client);
+
+ private:
+  Result<ipc::Record> answer(RunClient& client, ipc::Request& request);
+  Result<ipc::Record> load(RunClient& client, ipc::Request& request, Fd* log);
+  Result<ipc::Record> run(RunClient& client, ipc::Request& request);
+  Result<ipc::Record> dump(ipc::Request& request);
+  Result<ipc::Record> unload(RunClient& client, ipc::Request& request);
+  Result<ipc::Record> page_op(ipc::Request& request);
+  Result<ipc::Record> page_list(ipc::Request& request);
+  Result<ipc::Record> page_read(ipc::Request& request);
+  Result<std::shared_ptr<Arena>> arena(uint64_t id) const;
+
+  ArenaRegistry& arenas_;
+  ProgramRegistry& programs_;
+  AccountTable& accounts_;
+};
+
+// Whether `uid` may delete or unload what `owner` made: itself, root, and the broker's own uid.
+Result<void> may_remove(uint32_t uid, uint32_t owner, const char* what);
+
+}  // namespace uarena::broker

@@ -1,0 +1,129 @@
+#include "broker/session.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "ipc/base/log.h"
+#include "ipc/base/page.h"
+
+namespace uarena::broker {
+
+using ipc::Record;
+using ipc::Request;
+
+Session::Session(Services& services, uint64_t client_id, ipc::PeerCredentials peer, Charge charge,
+                 Time now)
+    : services_(services),
+      client_id_(client_id),
+      peer_(std::move(peer)),
+      charge_(std::move(charge)),
+      handshake_(now),
+      run_client_(std::make_shared<RunClient>()) {
+  run_client_->client_id = client_id;
+  run_client_->uid = peer_.uid;
+}
+
+Session::~Session() {
+  services_.runners.drop_client(client_id_);
+  for (auto& [id, attachment] : attachments_) let_go(attachment);
+}
+
+std::optional<Record> Session::answer(Record&& record, Time now) {
+  auto request = ipc::decode_request_untrusted(std::move(record));
+  if (!request) {
+    log(LogLevel::warning, "client.bad_request",
+        {{"client", client_id_},
+         {"errno", request.error().error.code},
+         {"error", request.error().error.message}});
+    if (!request.error().seq) return std::nullopt;
+    return ipc::make_error(*request.error().seq, request.error().error);
+  }
+  auto reply = carry_out(*request, now);
+  if (reply) return std::move(*reply);
+  log(LogLevel::debug, "client.refused",
+      {{"client", client_id_},
+       {"request", ipc::message_name(request->type)},
+       {"errno", reply.error().code},
+       {"error", reply.error().message}});
+  return ipc::make_error(request->seq, reply.error());
+}
+
+Result<Record> Session::carry_out(Request& request, Time now) {
+  if (auto legal = handshake_.admit(request); !legal) return std::unexpected(legal.error());
+  switch (request.type) {
+    case UARENA_MSG_HELLO:
+      return hello(request);
+    case UARENA_MSG_ARENA_CREATE:
+      return arena_create(request);
+    case UARENA_MSG_ARENA_GET:
+      return arena_get(request);
+    case UARENA_MSG_ARENA_LIST:
+      return arena_list(request);
+    case UARENA_MSG_ARENA_DELETE:
+      return arena_delete(request);
+    case UARENA_MSG_ATTACH:
+      return attach(request, now);
+    case UARENA_MSG_ATTACH_READY:
+      return attach_ready(request);
+    case UARENA_MSG_DETACH:
+      return detach(request);
+    case UARENA_MSG_RUN_CHANNEL:
+      return run_channel(request);
+    case UARENA_MSG_PROG_LIST:
+      return prog_list(request);
+    case UARENA_MSG_CLIENT_LIST:
+      return client_list(request);
+    case UARENA_MSG_STATUS:
+      return status(request);
+    default:
+      UARENA_ASSERT(false, "the handshake admitted {}", ipc::message_name(request.type));
+  }
+}
+
+Result<Record> Session::hello(Request& request) {
+  const auto& body = std::get<uarena_hello>(request.body);
+  auto abi = ipc::negotiate_abi(body.abi_min, body.abi_max);
+  if (!abi) return std::unexpected(abi.error());
+  handshake_.greeted();
+  uarena_hello_reply reply{};
+  reply.abi = *abi;
+  reply.page_size = kPageSize;
+  reply.client_id = client_id_;
+  if (services_.can_signal_others || peer_.uid == ::geteuid())
+    reply.features |= UARENA_FEATURE_SIGNAL;
+  return ipc::make_reply(request.type, request.seq, reply);
+}
+
+Result<Record> Session::run_channel(Request& request) {
+  if (run_client_->channels >= kMaxRunChannels)
+    return fail(EMFILE, "a client may have {} run channels", kMaxRunChannels);
+  int ends[2];
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
+    return fail_errno(errno, "cannot make a run channel");
+  Fd ours(ends[0]), theirs(ends[1]);
+  if (auto adopted = services_.runners.adopt(std::move(ours), run_client_); !adopted)
+    return std::unexpected(adopted.error());
+  Record reply = ipc::make_reply(request.type, request.seq, uarena_empty{});
+  reply.fds.push_back(std::move(theirs));
+  return reply;
+}
+
+uarena_client_info Session::info() const {
+  uarena_client_info info{};
+  info.id = client_id_;
+  info.pid = static_cast<uint32_t>(peer_.pid);
+  info.uid = peer_.uid;
+  info.programs = run_client_->programs;
+  info.signal = services_.can_signal_others || peer_.uid == ::geteuid();
+  for (const auto& [id, attachment] : attachments_) {
+    if (!attachment.faults) continue;
+    ++info.arenas;
+    if (attachment.full) ++info.full;
+    const uffd::FaultCounts counts = attachment.counters->read();
+    info.faults += counts.served + counts.refused;
+  }
+  ipc::set_text(info.comm, peer_.comm);
+  return info;
+}
+
+}  // namespace uarena::broker

@@ -1,0 +1,102 @@
+// What one client has and may do: its place in the handshake, its attached arenas, its run
+// channels. A Session answers records with records and does no I/O on the socket itself; the
+// connection that feeds it lives in broker.cc. When the session goes, everything that it held goes
+// with it, in whatever state the client died.
+//
+// Threads: the control thread only.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "broker/account_table.h"
+#include "broker/arena_registry.h"
+#include "broker/program_registry.h"
+#include "broker/runner_pool.h"
+#include "ipc/codec.h"
+#include "ipc/credentials.h"
+#include "ipc/handshake.h"
+#include "uffd/fault_loop.h"
+
+namespace uarena::broker {
+
+// What a session needs of the rest of the broker.
+struct Services {
+  ArenaRegistry& arenas;
+  ProgramRegistry& programs;
+  AccountTable& accounts;
+  uffd::FaultLoop& faults;
+  RunnerPool& runners;
+  bool can_signal_others = false;  // CAP_KILL
+  std::function<std::vector<uarena_client_info>(uint64_t after)> clients;
+  std::function<uarena_status_reply()> status;
+};
+
+class Session {
+ public:
+  using Time = ipc::Handshake::Time;
+  static constexpr uint32_t kMaxRunChannels = 8;
+
+  Session(Services& services, uint64_t client_id, ipc::PeerCredentials peer, Charge charge,
+          Time now);
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  uint64_t client_id() const { return client_id_; }
+  uint32_t uid() const { return peer_.uid; }
+
+  // The answer to one record. None: it was so broken that nothing can be answered; close.
+  std::optional<ipc::Record> answer(ipc::Record&& record, Time now);
+
+  // When the client must have gone on, and what to tell when it has not.
+  std::optional<Time> deadline() const { return handshake_.deadline(); }
+  Error overdue() const { return handshake_.overdue(); }
+
+  uarena_client_info info() const;
+
+ private:
+  struct Attachment {
+    std::shared_ptr<Arena> arena;
+    ArenaUse use;
+    std::optional<uffd::FaultLoop::Id> faults;  // once armed
+    std::shared_ptr<uffd::FaultCounters> counters;
+    bool full = false;
+  };
+
+  Result<ipc::Record> carry_out(ipc::Request& request, Time now);
+
+  // session.cc
+  Result<ipc::Record> hello(ipc::Request& request);
+  Result<ipc::Record> run_channel(ipc::Request& request);
+  // session_arenas.cc
+  Result<ipc::Record> arena_create(ipc::Request& request);
+  Result<ipc::Record> arena_get(ipc::Request& request);
+  Result<ipc::Record> arena_list(ipc::Request& request);
+  Result<ipc::Record> arena_delete(ipc::Request& request);
+  Result<ipc::Record> attach(ipc::Request& request, Time now);
+  Result<ipc::Record> attach_ready(ipc::Request& request);
+  Result<ipc::Record> detach(ipc::Request& request);
+  Result<std::shared_ptr<Arena>> find_arena(const ipc::Request& request) const;
+  void let_go(Attachment& attachment);
+  uarena_arena_info arena_info(const Arena& arena) const;
+  // session_inspect.cc
+  Result<ipc::Record> prog_list(ipc::Request& request);
+  Result<ipc::Record> client_list(ipc::Request& request);
+  Result<ipc::Record> status(ipc::Request& request);
+
+  Services& services_;
+  uint64_t client_id_;
+  ipc::PeerCredentials peer_;
+  Charge charge_;
+  ipc::Handshake handshake_;
+  std::shared_ptr<RunClient> run_client_;
+  std::map<uint64_t, Attachment> attachments_;  // by arena id
+};
+
+}  // namespace uarena::broker

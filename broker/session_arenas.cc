@@ -1,0 +1,146 @@
+// The requests about arenas, and the three steps of an attach (decision 6 of the handshake): Attach
+// returns the memory file, the client maps it and sends a raw userfaultfd, and only when that is
+// registered and a fault thread has it does the client hear Armed.
+#include "broker/fault_policy.h"
+#include "broker/run_requests.h"
+#include "broker/session.h"
+#include "broker/wire_lists.h"
+#include "broker/wire_records.h"
+#include "ipc/base/log.h"
+
+namespace uarena::broker {
+
+using ipc::Record;
+using ipc::Request;
+
+uarena_arena_info Session::arena_info(const Arena& arena) const {
+  const ArenaStanding standing = services_.arenas.standing(arena.id());
+  return to_wire(arena, standing.clients, standing.programs);
+}
+
+Result<std::shared_ptr<Arena>> Session::find_arena(const Request& request) const {
+  const uint64_t id = std::get<uarena_arena_ref>(request.body).id;
+  auto arena = id != 0 ? services_.arenas.find(id) : services_.arenas.find(request.name());
+  if (arena) return arena;
+  if (id != 0) return fail(Why::not_found, ENOENT, "there is no arena with id {}", id);
+  return fail(Why::not_found, ENOENT, "there is no arena called {}", request.name());
+}
+
+Result<Record> Session::arena_create(Request& request) {
+  const auto& body = std::get<uarena_arena_create>(request.body);
+  if (body.fault != UARENA_FAULT_SERVED)
+    return fail(EOPNOTSUPP, "this broker serves faults itself: --fault direct is not offered");
+  if (body.fault_around > 1)
+    return fail(EOPNOTSUPP,
+                "this broker answers one page per fault: fault-around {} is not offered",
+                body.fault_around);
+  const ArenaAttr attr{body.map_type,    body.key_size,  body.value_size,
+                       body.max_entries, body.map_flags, body.map_extra};
+  auto arena = services_.arenas.create(request.name(), attr, services_.accounts.of(peer_.uid));
+  if (!arena) return std::unexpected(arena.error());
+  log(LogLevel::info, "arena.created",
+      {{"client", client_id_},
+       {"id", (*arena)->id()},
+       {"name", (*arena)->name()},
+       {"user_vm_start", fmt::format("{:#x}", (*arena)->user_vm_start())},
+       {"max_entries", attr.max_entries},
+       {"map_flags", fmt::format("{:#x}", attr.map_flags)}});
+  uarena_arena_reply reply{};
+  reply.info = arena_info(**arena);
+  return ipc::make_reply(request.type, request.seq, reply);
+}
+
+Result<Record> Session::arena_get(Request& request) {
+  auto arena = find_arena(request);
+  if (!arena) return std::unexpected(arena.error());
+  uarena_arena_reply reply{};
+  reply.info = arena_info(**arena);
+  return ipc::make_reply(request.type, request.seq, reply);
+}
+
+Result<Record> Session::arena_list(Request& request) {
+  std::vector<uarena_arena_info> records;
+  for (const ArenaStanding& s : services_.arenas.list(std::get<uarena_list>(request.body).after))
+    records.push_back(to_wire(*s.arena, s.clients, s.programs));
+  return make_list_reply(request, records);
+}
+
+Result<Record> Session::arena_delete(Request& request) {
+  auto arena = find_arena(request);
+  if (!arena) return std::unexpected(arena.error());
+  if (auto allowed = may_remove(peer_.uid, (*arena)->owner_uid(), "arena"); !allowed)
+    return std::unexpected(allowed.error());
+  if (auto removed = services_.arenas.remove((*arena)->id()); !removed)
+    return std::unexpected(removed.error());
+  log(LogLevel::info, "arena.deleted",
+      {{"client", client_id_}, {"id", (*arena)->id()}, {"name", (*arena)->name()}});
+  return ipc::make_reply(request.type, request.seq, uarena_empty{});
+}
+
+Result<Record> Session::attach(Request& request, Time now) {
+  const auto& body = std::get<uarena_attach>(request.body);
+  if ((body.flags & UARENA_ATTACH_EXACT) != 0)
+    return fail(EOPNOTSUPP, "this broker has no exact mode: attach without UARENA_ATTACH_EXACT");
+  auto arena = services_.arenas.find(body.arena_id);
+  if (!arena) return fail(Why::not_found, ENOENT, "there is no arena with id {}", body.arena_id);
+  // K19: the arena's address and length, and no others.
+  if (body.addr != 0 && body.addr != arena->user_vm_start())
+    return fail(EINVAL, "arena {} is attached at {:#x} and nowhere else, not at {:#x}",
+                arena->name(), arena->user_vm_start(), body.addr);
+  if (body.length != 0 && body.length != arena->size())
+    return fail(body.length > arena->size() ? E2BIG : EINVAL,
+                "arena {} is attached with its {} bytes, not with {}", arena->name(), arena->size(),
+                body.length);
+  uarena_arena_reply reply{};
+  Attachment attachment;
+  attachment.arena = arena;
+  attachment.use = services_.arenas.use(arena, ArenaUse::Kind::client);
+  if (!attachment.use)
+    return fail(Why::not_found, ENOENT, "arena {} has just been deleted", arena->name());
+  Fd file(::fcntl(arena->memory_fd(), F_DUPFD_CLOEXEC, 3));
+  if (!file)
+    return fail_errno(errno, "cannot hand over the memory file of arena {}", arena->name());
+  attachments_.insert_or_assign(arena->id(), std::move(attachment));
+  handshake_.attaching(arena->id(), now);
+  reply.info = arena_info(*arena);
+  Record record = ipc::make_reply(request.type, request.seq, reply);
+  record.fds.push_back(std::move(file));
+  return record;
+}
+
+Result<Record> Session::attach_ready(Request& request) {
+  const auto& body = std::get<uarena_attach_ready>(request.body);
+  Attachment& attachment = attachments_.at(body.arena_id);
+  auto uffd = uffd::Userfaultfd::adopt_untrusted(
+      std::move(request.fds.at(0)), attachment.arena->user_vm_start(), attachment.arena->size());
+  if (!uffd) return std::unexpected(uffd.error());
+  auto counters = std::make_shared<uffd::FaultCounters>();
+  auto adopted =
+      services_.faults.adopt(std::move(*uffd), uffd::Peer{peer_.pid, peer_.pidfd.dup(), peer_.uid},
+                             std::make_shared<FaultPolicy>(attachment.arena), counters);
+  if (!adopted) return std::unexpected(adopted.error());
+  attachment.faults = *adopted;
+  attachment.counters = std::move(counters);
+  attachment.full = (body.flags & UARENA_READY_FULL) != 0;
+  handshake_.armed(body.arena_id);
+  log(LogLevel::info, "client.armed",
+      {{"client", client_id_}, {"arena", body.arena_id}, {"full", attachment.full}});
+  return ipc::make_reply(request.type, request.seq, uarena_empty{});
+}
+
+void Session::let_go(Attachment& attachment) {
+  // The userfaultfd that comes back is closed here, and with it our part in the client's faults.
+  if (attachment.faults) services_.faults.drop(*attachment.faults);
+  attachment.faults.reset();
+}
+
+Result<Record> Session::detach(Request& request) {
+  const uint64_t id = std::get<uarena_detach>(request.body).arena_id;
+  let_go(attachments_.at(id));
+  attachments_.erase(id);
+  handshake_.detached(id);
+  log(LogLevel::info, "client.detached", {{"client", client_id_}, {"arena", id}});
+  return ipc::make_reply(request.type, request.seq, uarena_empty{});
+}
+
+}  // namespace uarena::broker
