@@ -188,14 +188,15 @@ TEST(FaultSafe, PagesMayVanishUnderEveryThread) {
       }
     });
   }
-  for (int round = 0; round < 20000 && (round < 200 || absent.load() < 100); ++round) {
+  // Each time the page goes, readers meet its absence before it comes back.
+  for (int round = 0; round < 50; ++round) {
+    const uint64_t before = absent.load();
     arena.set_present(false);
-    std::this_thread::yield();
+    while (absent.load() < before + 4) std::this_thread::yield();
     arena.set_present(true);
   }
   stop = true;
   readers.clear();
-  EXPECT_GT(absent.load(), 0U);
   EXPECT_EQ(wrong.load(), 0U);
 }
 
