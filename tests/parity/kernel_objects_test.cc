@@ -368,7 +368,18 @@ TEST_F(KernelObjects, BenchmarksComputeWhatTheySay) {
   EXPECT_EQ(run("alloc_free", bench_pairs_ctx{100, 0}).done, 100u);
 }
 
-// The loader itself.
+// The loader itself: linkage, unreached externs, every form of call and reference.
+TEST_F(KernelObjects, EverythingThatTheLoaderUnderstands) {
+  load("loader_features", {.programs = {"first_program", "optional_program"}});
+  EXPECT_EQ(base(), 0x7e9500000000u);
+  // leaf(7) = 9 + 7; hidden_function is one more; neighbour three times that of leaf.
+  EXPECT_EQ(run("first_program", count_ctx{7, 0, 0}).sum, 17u + 16u);
+  EXPECT_EQ(word(base() + 8), 1u);
+  EXPECT_EQ(word(base() + 16 + 16), 48u);
+  count_ctx context{5, 0, 0};
+  EXPECT_EQ(run_for("optional_program", context), 14);
+}
+
 TEST_F(KernelObjects, MapExtraAndSizeCanBeOverridden) {
   load("kfuncs", {.arena_pages = 16, .arena_map_extra = 0x7e9400000000});
   EXPECT_EQ(base(), 0x7e9400000000u);
