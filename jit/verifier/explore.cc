@@ -59,7 +59,7 @@ class Explorer {
       : subject_(subject),
         limits_(limits),
         found_(subject.program),
-        nodes_(subject.program.insns.size()) {}
+        nodes_(subject.program.insns.size() + 1) {}
 
   Outcome run() {
     start();
@@ -86,7 +86,8 @@ class Explorer {
     regs[1] = {Kind::ctx, 0, 0, 0, Scalar::constant(0)};
     regs[10] = {Kind::stack, 0, 0, 0, Scalar::constant(0)};
     walking_ = true;
-    const auto remembered = remember(0);
+    // The root stands after the last instruction, where no path is ever compared with it.
+    const auto remembered = remember(subject_.program.insns.size());
     UARENA_ASSERT(remembered.has_value(), "the first state was refused");
   }
 

@@ -109,19 +109,19 @@ Range<U> mul(const Range<U>& a, const Range<U>& b) {
   if (!__builtin_mul_overflow(a.umax, b.umax, &high))
     r.meet_unsigned(static_cast<U>(a.umin * b.umin), high);
   typename Range<U>::S p[4];
-  const bool wraps = __builtin_mul_overflow(a.smin, b.smin, &p[0]) |
-                     __builtin_mul_overflow(a.smin, b.smax, &p[1]) |
-                     __builtin_mul_overflow(a.smax, b.smin, &p[2]) |
-                     __builtin_mul_overflow(a.smax, b.smax, &p[3]);
+  bool wraps = __builtin_mul_overflow(a.smin, b.smin, &p[0]);
+  wraps = __builtin_mul_overflow(a.smin, b.smax, &p[1]) || wraps;
+  wraps = __builtin_mul_overflow(a.smax, b.smin, &p[2]) || wraps;
+  wraps = __builtin_mul_overflow(a.smax, b.smax, &p[3]) || wraps;
   if (!wraps) r.meet_signed(*std::min_element(p, p + 4), *std::max_element(p, p + 4));
   return r;
 }
 
 template <typename U>
 Range<U> div(const Range<U>& a, const Range<U>& b) {
+  if (b.umax == 0) return Range<U>::constant(0);
   const U smallest = b.umin == 0 ? 0 : static_cast<U>(a.umin / b.umax);
-  return Range<U>::of_unsigned(b.umax == 0 ? 0 : smallest,
-                               static_cast<U>(a.umax / std::max<U>(b.umin, 1)));
+  return Range<U>::of_unsigned(smallest, static_cast<U>(a.umax / std::max<U>(b.umin, 1)));
 }
 
 template <typename U>
