@@ -31,7 +31,7 @@
 #include <string>
 #include <vector>
 
-#include "uarena.h"
+#include "uarena.hpp"
 
 namespace {
 
@@ -184,20 +184,15 @@ int touch_once(const std::vector<std::string>& words, const uarena_info& arena) 
 int main(int argc, char** argv) {
   Options options = parse(argc, argv);
   install_handler(options.handler);
-  uarena_conn* conn = nullptr;
-  uarena_info arena = {};
-  void* base = nullptr;
-  if (uarena_connect(options.socket, &conn) < 0 ||
-      uarena_find(conn, options.arena.c_str(), &arena) < 0 ||
-      uarena_attach(conn, arena.id, 0, &base) < 0) {
-    std::cerr << "toucher: " << uarena_error() << "\n";
+  try {
+    uarena::Client client(options.socket);
+    uarena_info arena = client.find(options.arena);
+    uarena::Mapping mapping = client.attach(arena.id);
+    if (!options.hold) return touch_once(options.touch, arena);
+    obey_lines(arena);
+  } catch (const uarena::ClientError& error) {
+    std::cerr << "toucher: " << error.what() << "\n";
     return kFailed;
   }
-  int status = 0;
-  if (options.hold)
-    obey_lines(arena);
-  else
-    status = touch_once(options.touch, arena);
-  uarena_close(conn);
-  return status;
+  return 0;
 }
