@@ -237,7 +237,7 @@ class Reader {
                     reloc.offset, target.size);
       target.relocs.push_back(reloc);
     }
-    std::ranges::stable_sort(target.relocs, {}, &ElfReloc::offset);
+    std::ranges::sort(target.relocs, {}, &ElfReloc::offset);
     const auto twice = std::ranges::adjacent_find(target.relocs, {}, &ElfReloc::offset);
     if (twice != target.relocs.end())
       return fail(Why::rejected, EINVAL, "two relocations for '{}'+{}", target.name, twice->offset);

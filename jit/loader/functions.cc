@@ -2,6 +2,7 @@
 #include "jit/loader/functions.h"
 
 #include <algorithm>
+#include <tuple>
 
 namespace uarena::jit {
 namespace {
@@ -36,8 +37,8 @@ Result<FunctionTable> FunctionTable::read(const ElfFile& elf) {
                                 !symbol.local && !in_family(section.name, ".text")});
   }
   auto& functions = table.functions_;
-  std::ranges::stable_sort(functions, {}, [](const Function& f) {
-    return std::tuple(f.section, f.start, !f.program, !f.global);
+  std::ranges::sort(functions, {}, [](const Function& f) {
+    return std::tuple(f.section, f.start, !f.program, !f.global, f.name);
   });
   const auto aliases = std::ranges::unique(functions, {}, place);
   functions.erase(aliases.begin(), aliases.end());

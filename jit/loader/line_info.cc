@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <tuple>
 #include <unordered_map>
 
 namespace uarena::jit {
@@ -146,7 +147,9 @@ class ExtReader {
 
   static void sort(ExtInfo::PerSection& section) {
     std::ranges::sort(section.core_relocations);
-    std::ranges::stable_sort(section.lines, {}, &ExtInfo::Line::insn);
+    std::ranges::sort(section.lines, {}, [](const ExtInfo::Line& line) {
+      return std::tuple(line.insn, line.line_col, line.file, line.text);
+    });
     const auto twice = std::ranges::unique(section.lines, {}, &ExtInfo::Line::insn);
     section.lines.erase(twice.begin(), twice.end());
   }
