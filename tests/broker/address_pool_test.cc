@@ -94,7 +94,7 @@ RC_GTEST_PROP(AddressPoolProperty, LegalAndDisjoint, ()) {
                                        rc::gen::just<uint64_t>(1 << 20));
     const uint64_t size = pages * kPageSize;
     const uint64_t start = pool.pick(size).value();
-    RC_ASSERT(start >> 32 == (start + size - 1) >> 32);
+    RC_ASSERT((start >> 32) == ((start + size - 1) >> 32));
     RC_ASSERT(page_aligned(start));
     RC_ASSERT((start & 0xffffffffU) != 0 || size == kMaxArenaSize);
     RC_ASSERT(start >= kFirst);
