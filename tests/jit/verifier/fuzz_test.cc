@@ -588,7 +588,7 @@ TEST_P(VerifierFuzz, AcceptedProgramsStayInBounds) {
   object.programs.resize(1);
   const KfuncTable none;
   unsigned accepted = 0, finished = 0;
-  for (int n = 0; n < 400; ++n) {
+  for (int n = 0; n < 150; ++n) {
     object.programs[0] = Generator(random).make();
     const VerifierInput input{&object, 0, &none, 0x7e9000000000, 1 << 20, 0, 3000};
     auto verified = verify(input);
