@@ -33,7 +33,7 @@ Result<void> check_listening(int socket) {
 struct Listener::Impl {
   EventLoop& loop;
   BoundSocket bound;
-  Handler handler;
+  std::shared_ptr<const Handler> handler;  // shared, as it must live until it returns
   EventLoop::Watch watch;
   EventLoop::Timer pause;
   Fd reserve = open_reserve();
@@ -41,7 +41,7 @@ struct Listener::Impl {
   bool* gone = nullptr;  // set while accepting: the handler may destroy the listener
 
   Impl(EventLoop& l, BoundSocket b, Handler h)
-      : loop(l), bound(std::move(b)), handler(std::move(h)) {}
+      : loop(l), bound(std::move(b)), handler(std::make_shared<const Handler>(std::move(h))) {}
   ~Impl() {
     if (gone != nullptr) *gone = true;
   }
@@ -94,10 +94,12 @@ bool Listener::Impl::accept_one() {
     return false;
   }
   auto peer = peer_credentials(socket.get());
-  if (peer)
-    handler(std::move(socket), std::move(*peer));
-  else
+  if (peer) {
+    const auto held = handler;
+    (*held)(std::move(socket), std::move(*peer));
+  } else {
     log(LogLevel::debug, "listener.peer_refused", {{"reason", peer.error().message}});
+  }
   return true;
 }
 

@@ -21,6 +21,7 @@ namespace uarena::ipc {
 
 class Listener {
  public:
+  // May destroy the listener.
   using Handler = std::function<void(Fd socket, PeerCredentials peer)>;
   static constexpr int kAcceptsPerWakeup = 16;
   static constexpr int kBacklog = 128;

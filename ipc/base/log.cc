@@ -1,10 +1,13 @@
 #include "ipc/base/log.h"
 
+#include <poll.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <chrono>
+#include <climits>
 #include <ctime>
+#include <mutex>
 
 namespace uarena {
 namespace {
@@ -23,6 +26,26 @@ const char* level_name(LogLevel level) {
       return "error";
   }
   return "?";
+}
+
+// Never blocks: if whoever reads standard error has stopped doing so, lines are dropped and
+// counted, and the next line that goes out says how many. poll(2) promises room for PIPE_BUF bytes,
+// so lines are kept below that; the lock keeps two threads from sharing one promise.
+void write_or_drop(std::string& line) {
+  static std::mutex lock;
+  static uint64_t dropped = 0;
+  std::lock_guard guard(lock);
+  pollfd room{STDERR_FILENO, POLLOUT, 0};
+  if (::poll(&room, 1, 0) != 1 || (room.revents & POLLOUT) == 0) {
+    ++dropped;
+    return;
+  }
+  if (dropped != 0) line.insert(line.size() - 1, fmt::format(" lines_dropped_before={}", dropped));
+  if (line.size() > PIPE_BUF) line.replace(PIPE_BUF - 4, std::string::npos, "...\n");
+  if (::write(STDERR_FILENO, line.data(), line.size()) < 0)
+    ++dropped;
+  else
+    dropped = 0;
 }
 
 }  // namespace
@@ -60,8 +83,7 @@ void log(LogLevel level, std::string_view event, std::initializer_list<LogField>
   for (const LogField& field : fields)
     fmt::format_to(std::back_inserter(line), " {}={}", field.key, field.value);
   line += '\n';
-  // A log line that can't be written (a full pipe, a closed terminal) has nowhere to be reported.
-  [[maybe_unused]] ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
+  write_or_drop(line);
 }
 
 }  // namespace uarena

@@ -1,7 +1,8 @@
 // One line per event on standard error, as key=value pairs that a script can split and a person
 // can read:  2026-11-22T17:40:01.123Z level=info event=arena.created id=3 name="heap" pages=1048576
 // Strings are quoted and escaped, so that what a client chose as a name can't forge a line.
-// Thread-safe: one write(2) per line.
+// Thread-safe: one write(2) per line, which never blocks: lines that nobody reads are dropped, and
+// the next one that goes out counts them (lines_dropped_before=N).
 #pragma once
 
 #include <fmt/format.h>

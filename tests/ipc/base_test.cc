@@ -35,6 +35,25 @@ TEST(Log, PeerTextCanNotForgeALine) {
   EXPECT_EQ(escaped("a\nlevel=error \"\\\x1b"), "a\\x0alevel=error \\\"\\\\\\x1b");
 }
 
+// A reader of standard error that stops reading costs lines, not the writer's time.
+TEST(Log, DropsLinesThatNobodyReadsAndCountsThem) {
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+  Fd reader(ends[0]), writer(ends[1]);
+  Fd saved(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3));
+  ASSERT_EQ(::dup2(writer.get(), STDERR_FILENO), STDERR_FILENO);
+  for (int i = 0; i < 2000; ++i)
+    log(LogLevel::error, "test.line", {{"text", std::string(200, 'x')}});
+  std::string text(1 << 20, ' ');
+  text.resize(static_cast<size_t>(::read(reader.get(), text.data(), text.size())));
+  log(LogLevel::error, "test.last");
+  ASSERT_EQ(::dup2(saved.get(), STDERR_FILENO), STDERR_FILENO);
+  std::string last(1 << 16, ' ');
+  last.resize(static_cast<size_t>(::read(reader.get(), last.data(), last.size())));
+  EXPECT_EQ(text.back(), '\n');
+  EXPECT_NE(last.find("event=test.last lines_dropped_before="), std::string::npos) << last;
+}
+
 TEST(MemoryMap, UnmapsWithItsOwner) {
   std::byte* address;
   {
