@@ -128,8 +128,8 @@ void Broker::accept(Fd socket, ipc::PeerCredentials peer) {
       {{"client", id}, {"pid", peer.pid}, {"uid", peer.uid}, {"comm", peer.comm}});
   auto session = std::make_unique<Session>(*services_, id, std::move(peer), std::move(*charge),
                                            ipc::EventLoop::Clock::now());
-  auto client =
-      Client::open(loop_, std::move(socket), std::move(session), [this, id] { remove(id); });
+  auto client = Client::open(loop_, std::move(socket), std::move(session),
+                             [this, id](const Error& reason) { remove(id, reason); });
   if (!client) {
     log(LogLevel::warning, "client.turned_away",
         {{"client", id}, {"error", client.error().message}});
@@ -138,7 +138,12 @@ void Broker::accept(Fd socket, ipc::PeerCredentials peer) {
   clients_.emplace(id, std::move(*client));
 }
 
-void Broker::remove(uint64_t client_id) { clients_.erase(client_id); }
+// The line is written when all that the client held is released.
+void Broker::remove(uint64_t client_id, const Error& reason) {
+  const std::string why = reason.message;  // it may belong to the connection
+  clients_.erase(client_id);
+  log(LogLevel::info, "client.gone", {{"client", client_id}, {"reason", why}});
+}
 
 std::vector<uarena_client_info> Broker::client_infos(uint64_t after) const {
   std::vector<uarena_client_info> infos;

@@ -34,7 +34,7 @@ class Broker {
   explicit Broker(const Options& options) : options_(options) {}
   Result<void> start();
   void accept(Fd socket, ipc::PeerCredentials peer);
-  void remove(uint64_t client_id);
+  void remove(uint64_t client_id, const Error& reason);
   std::vector<uarena_client_info> client_infos(uint64_t after) const;
   uarena_status_reply status() const;
 

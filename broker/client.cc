@@ -1,12 +1,10 @@
 #include "broker/client.h"
 
-#include "ipc/base/log.h"
-
 namespace uarena::broker {
 
 Result<std::unique_ptr<Client>> Client::open(ipc::EventLoop& loop, Fd socket,
                                              std::unique_ptr<Session> session,
-                                             std::function<void()> ended) {
+                                             std::function<void(Error)> ended) {
   std::unique_ptr<Client> client(new Client(loop, std::move(session), std::move(ended)));
   auto connection = ipc::Connection::open(loop, std::move(socket), *client);
   if (!connection) return std::unexpected(connection.error());
@@ -22,11 +20,7 @@ void Client::on_record(ipc::Record&& record) {
   watch_deadline();
 }
 
-void Client::on_close(const Error& reason) {
-  log(LogLevel::info, "client.gone",
-      {{"client", session_->client_id()}, {"reason", reason.message}});
-  ended_();
-}
+void Client::on_close(const Error& reason) { ended_(reason); }
 
 // One timer for the earliest thing that the handshake waits for; set anew when that changes.
 void Client::watch_deadline() {

@@ -13,15 +13,15 @@ namespace uarena::broker {
 
 class Client final : public ipc::Connection::Handler {
  public:
-  // `ended` is called once, from the loop, and may destroy this.
+  // `ended` is called once, from the loop, with the reason, and may destroy this.
   static Result<std::unique_ptr<Client>> open(ipc::EventLoop& loop, Fd socket,
                                               std::unique_ptr<Session> session,
-                                              std::function<void()> ended);
+                                              std::function<void(Error)> ended);
 
   const Session& session() const { return *session_; }
 
  private:
-  Client(ipc::EventLoop& loop, std::unique_ptr<Session> session, std::function<void()> ended)
+  Client(ipc::EventLoop& loop, std::unique_ptr<Session> session, std::function<void(Error)> ended)
       : loop_(loop), session_(std::move(session)), ended_(std::move(ended)) {}
   void on_record(ipc::Record&& record) override;
   void on_close(const Error& reason) override;
@@ -29,7 +29,7 @@ class Client final : public ipc::Connection::Handler {
 
   ipc::EventLoop& loop_;
   std::unique_ptr<Session> session_;
-  std::function<void()> ended_;
+  std::function<void(Error)> ended_;
   std::unique_ptr<ipc::Connection> connection_;
   std::optional<Session::Time> deadline_;
   ipc::EventLoop::Timer timer_;

@@ -1,6 +1,7 @@
 // The requests about arenas, and the three steps of an attach (decision 6 of the handshake): Attach
 // returns the memory file, the client maps it and sends a raw userfaultfd, and only when that is
 // registered and a fault thread has it does the client hear Armed.
+#include "broker/arena_attr.h"
 #include "broker/fault_policy.h"
 #include "broker/run_requests.h"
 #include "broker/session.h"
@@ -91,6 +92,8 @@ Result<Record> Session::attach(Request& request, Time now) {
     return fail(body.length > arena->size() ? E2BIG : EINVAL,
                 "arena {} is attached with its {} bytes, not with {}", arena->name(), arena->size(),
                 body.length);
+  if (auto mappable = check_mappable(arena->user_vm_start(), arena->size()); !mappable)
+    return std::unexpected(mappable.error());
   uarena_arena_reply reply{};
   Attachment attachment;
   attachment.arena = arena;

@@ -110,6 +110,7 @@ BrokerProcess::BrokerProcess(std::vector<std::string> extra_arguments, uid_t uid
   err.write.reset();
   stderr_ = std::move(err.read);
   ::fcntl(stderr_.get(), F_SETFL, O_NONBLOCK);
+  ::fcntl(stderr_.get(), F_SETPIPE_SZ, 1 << 20);  // a test may read rarely
   if (!wait_for_log("event=daemon.ready", std::chrono::seconds(30)))
     throw std::runtime_error("uarenad did not become ready:\n" + log_);
 }
@@ -135,7 +136,11 @@ Resources BrokerProcess::resources() const {
   const std::string proc = "/proc/" + std::to_string(pid_);
   for ([[maybe_unused]] const auto& entry : fs::directory_iterator(proc + "/fd")) ++r.descriptors;
   std::ifstream maps(proc + "/maps");
-  for (std::string line; std::getline(maps, line);) ++r.mappings;
+  for (std::string line; std::getline(maps, line);) {
+    unsigned long start = 0, end = 0;
+    std::sscanf(line.c_str(), "%lx-%lx", &start, &end);
+    if (line.find("/memfd:") != std::string::npos || end - start >= (1ul << 30)) ++r.mappings;
+  }
   return r;
 }
 
@@ -149,6 +154,19 @@ bool BrokerProcess::wait_for_log(const std::string& text, milliseconds limit) {
   const auto end = Clock::now() + limit;
   while (log_.find(text) == std::string::npos)
     if (!read_some(stderr_.get(), log_, end)) return log_.find(text) != std::string::npos;
+  return true;
+}
+
+bool BrokerProcess::wait_until_alone(milliseconds limit) {
+  const auto count = [this](std::string_view text) {
+    size_t n = 0;
+    for (size_t at = 0; (at = log_.find(text, at)) != std::string::npos; at += text.size()) ++n;
+    return n;
+  };
+  const auto end = Clock::now() + limit;
+  log();
+  while (count("event=client.connected") != count("event=client.gone"))
+    if (!read_some(stderr_.get(), log_, end)) return false;
   return true;
 }
 

@@ -28,7 +28,7 @@ class TempDir {
 
 struct Resources {
   size_t descriptors = 0;
-  size_t mappings = 0;
+  size_t mappings = 0;  // of memory files, and reservations of a GiB and more
   friend bool operator==(const Resources&, const Resources&) = default;
 };
 
@@ -49,6 +49,8 @@ class BrokerProcess {
   // Waits until the log contains `text` (true), or the limit passes or the daemon ends (false).
   bool wait_for_log(const std::string& text,
                     std::chrono::milliseconds limit = std::chrono::seconds(10));
+  // Waits until it has logged the end of every client that it has logged.
+  bool wait_until_alone(std::chrono::milliseconds limit = std::chrono::seconds(10));
   // Waits until resources() is `expected` again; the daemon cleans up on other threads.
   bool wait_for_resources(const Resources& expected,
                           std::chrono::milliseconds limit = std::chrono::seconds(10)) const;
