@@ -1,0 +1,49 @@
+#include "tools/bench/bench.h"
+
+#include <time.h>
+
+#include <algorithm>
+
+namespace uarena::bench {
+
+uint64_t now_ns() {
+  timespec t{};
+  ::clock_gettime(CLOCK_MONOTONIC, &t);
+  return static_cast<uint64_t>(t.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(t.tv_nsec);
+}
+
+double median(std::vector<double> values) {
+  UARENA_ASSERT(!values.empty(), "no values");
+  std::ranges::sort(values);
+  const size_t n = values.size();
+  return n % 2 == 1 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
+}
+
+Result<Measured> measure(const Work& work, unsigned rounds) {
+  auto pair = work.set_up();
+  if (!pair) return std::unexpected(pair.error());
+  std::vector<double> ours, peer, ratios;
+  // The first pair warms up and does not count.
+  for (unsigned i = 0; i <= rounds; ++i) {
+    Result<double> a = 0, b = 0;
+    if (i % 2 == 0) {
+      a = pair->ours();
+      b = pair->peer();
+    } else {
+      b = pair->peer();
+      a = pair->ours();
+    }
+    if (!a) return std::unexpected(a.error());
+    if (!b) return std::unexpected(b.error());
+    if (i == 0) continue;
+    ours.push_back(*a);
+    peer.push_back(*b);
+    ratios.push_back(*a / *b);
+  }
+  const auto [low, high] = std::ranges::minmax(ratios);
+  return Measured{work.name,      work.unit,    work.better,
+                  work.peer_name, median(ours), median(peer),
+                  median(ratios), low,          high};
+}
+
+}  // namespace uarena::bench

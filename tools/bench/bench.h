@@ -1,0 +1,47 @@
+// The benchmark's frame: a work is done by us and by its peer, alternately, in one run, and what
+// counts is the median of the ratios of the pairs, since the machine's speed drifts from one second
+// to the next. Works are in works_*.cc; main.cc chooses, prints and writes the JSON.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "ipc/base/result.h"
+
+namespace uarena::bench {
+
+// Both sides of one work, set up. Each call does the work once and returns what one unit took.
+struct Pair {
+  std::function<Result<double>()> ours;
+  std::function<Result<double>()> peer;
+};
+
+struct Work {
+  std::string name;       // fault.served.seq
+  std::string what;       // one line for people
+  std::string unit;       // "ns/page"
+  std::string better;     // "lower" or "higher"
+  std::string peer_name;  // "bpf_arena"
+  std::function<Result<Pair>()> set_up;
+};
+
+struct Measured {
+  std::string name, unit, better, peer_name;
+  double ours = 0, peer = 0;  // medians
+  double ratio = 0;           // median of ours/peer over the pairs
+  double ratio_low = 0, ratio_high = 0;
+};
+
+// `rounds` pairs, ours first in every other one.
+Result<Measured> measure(const Work& work, unsigned rounds);
+
+std::vector<Work> page_works(const std::string& socket);
+std::vector<Work> program_works(const std::string& socket, const std::string& bpf_directory);
+
+uint64_t now_ns();
+double median(std::vector<double> values);
+
+}  // namespace uarena::bench

@@ -1,0 +1,101 @@
+// uarena-bench: measures uarena against the live kernel's bpf_arena in one interleaved run, with a
+// private broker. Prints a table and writes the JSON that `./dev bench` promises.
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <boost/json.hpp>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+
+#include "tests/support/broker_process.h"
+#include "tests/support/kernel_loader.h"
+#include "tools/bench/bench.h"
+
+namespace {
+
+using namespace uarena;
+
+// A work is chosen by its whole name or by a beginning of it that ends before a dot.
+bool chosen(const std::string& work, const std::vector<std::string>& names) {
+  return names.empty() || std::ranges::any_of(names, [&](const std::string& n) {
+           return work == n || work.starts_with(n + ".");
+         });
+}
+
+void print(const bench::Measured& m) {
+  std::printf("%-20s %10.1f %10.1f %-10s %6.2f  (%.2f..%.2f)  %s, %s is better\n", m.name.c_str(),
+              m.ours, m.peer, m.peer_name.c_str(), m.ratio, m.ratio_low, m.ratio_high,
+              m.unit.c_str(), m.better.c_str());
+  std::fflush(stdout);
+}
+
+void write_json(const std::string& path, const std::vector<bench::Measured>& results) {
+  boost::json::array rows;
+  for (const bench::Measured& m : results)
+    rows.push_back({{"name", m.name},
+                    {"ours", m.ours},
+                    {"peer", m.peer},
+                    {"peer_name", m.peer_name},
+                    {"ratio", m.ratio},
+                    {"unit", m.unit},
+                    {"better", m.better}});
+  const auto directory = std::filesystem::path(path).parent_path();
+  if (!directory.empty()) std::filesystem::create_directories(directory);
+  std::ofstream file(path);
+  file << boost::json::serialize(rows) << "\n";
+  if (!file.flush()) throw std::runtime_error("cannot write " + path);
+}
+
+int run(const std::vector<std::string>& names, unsigned rounds, const std::string& output) {
+  if (auto why = testing::kernel_arena_unavailable()) {
+    std::fprintf(stderr, "uarena-bench: the live kernel can't be the peer: %s\n", why->c_str());
+    return 1;
+  }
+  testing::BrokerProcess broker;
+  std::vector<bench::Work> works = bench::page_works(broker.socket());
+  std::ranges::move(bench::program_works(broker.socket(), UARENA_BPF_DIR),
+                    std::back_inserter(works));
+  for (const std::string& name : names)
+    if (std::ranges::none_of(works, [&](const auto& w) { return chosen(w.name, {name}); })) {
+      std::fprintf(stderr, "uarena-bench: there is no work %s; there are:", name.c_str());
+      for (const auto& work : works) std::fprintf(stderr, " %s", work.name.c_str());
+      std::fprintf(stderr, "\n");
+      return 2;
+    }
+  std::printf("%-20s %10s %10s %-10s %6s\n", "work", "ours", "peer", "", "ratio");
+  std::vector<bench::Measured> results;
+  for (const bench::Work& work : works) {
+    if (!chosen(work.name, names)) continue;
+    auto measured = bench::measure(work, rounds);
+    if (!measured) {
+      std::fprintf(stderr, "uarena-bench: %s: %s\n", work.name.c_str(),
+                   measured.error().message.c_str());
+      return 1;
+    }
+    print(*measured);
+    results.push_back(*measured);
+  }
+  write_json(output, results);
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{
+      "uarena-bench: uarena against the live kernel's bpf_arena, measured alternately in one run"};
+  std::vector<std::string> names;
+  unsigned rounds = 15;
+  std::string output = "build/bench/latest.json";
+  app.add_option("NAME", names,
+                 "works to measure, or beginnings of names: fault, prog.list (default: all)");
+  app.add_option("--rounds", rounds, "pairs per work (default: 15)")->check(CLI::Range(1, 1000));
+  app.add_option("--output", output, "where the JSON goes (default: build/bench/latest.json)");
+  CLI11_PARSE(app, argc, argv);
+  try {
+    return run(names, rounds, output);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "uarena-bench: %s\n", error.what());
+    return 1;
+  }
+}
