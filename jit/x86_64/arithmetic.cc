@@ -142,7 +142,6 @@ void Emitter::emit_shift_by_register(uint8_t op, const Reg64& value, const Reg64
   else
     sar(copy, cl);
   if (!count_in_place) mov(rcx, r10);
-  // A 32-bit shift by 0 leaves the upper half of r11 as it was; this move clears it.
   mov(sized(value, wide ? 8 : 4), copy);
 }
 

@@ -94,9 +94,14 @@ std::atomic<bool> g_aligned{true};
 // What C code may rely on, and what it may destroy.
 uint64_t strict(uint64_t r1, uint64_t r2, uint64_t r3, uint64_t r4, uint64_t r5, RunContext* run) {
   if (reinterpret_cast<uint64_t>(__builtin_frame_address(0)) % 16 != 0) g_aligned = false;
-  asm volatile("" ::: "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11");
+  const uint64_t result = r1 + 10 * r2 + 100 * r3 + 1000 * r4 + 10000 * r5;
   run->faults.fetch_add(1);
-  return r1 + 10 * r2 + 100 * r3 + 1000 * r4 + 10000 * r5;
+  asm volatile(
+      "mov $-1, %%rcx\n mov $-1, %%rdx\n mov $-1, %%rsi\n mov $-1, %%rdi\n"
+      "mov $-1, %%r8\n mov $-1, %%r9\n mov $-1, %%r10\n mov $-1, %%r11\n" ::
+          : "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11");
+
+  return result;
 }
 const KfuncDesc kStrict{.name = "strict", .function = strict};
 
