@@ -13,6 +13,10 @@ target_compile_options(
             $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor>
             $<$<BOOL:${UARENA_WERROR}>:-Werror> -fno-omit-frame-pointer)
 if(UARENA_SANITIZE)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    # g++ 12 sees uninitialised members in std::regex when it also inserts the sanitizers' checks.
+    target_compile_options(uarena_options INTERFACE -Wno-maybe-uninitialized)
+  endif()
   target_compile_options(uarena_options INTERFACE -fsanitize=${UARENA_SANITIZE}
                                                   -fno-sanitize-recover=all)
   target_link_options(uarena_options INTERFACE -fsanitize=${UARENA_SANITIZE})
@@ -67,7 +71,7 @@ function(uarena_bpf_object name source)
   add_custom_command(
     OUTPUT ${out}
     COMMAND ${UARENA_BPF_CLANG} -target bpf -mcpu=v4 -O2 -g -Wall -Wextra -Wno-unused-parameter -Werror
-            -I${PROJECT_SOURCE_DIR}/ipc/client/include -MD -MF ${out}.d -c ${src} -o ${out}
+            -ffile-prefix-map=${PROJECT_SOURCE_DIR}/= -I${PROJECT_SOURCE_DIR}/ipc/client/include -MD -MF ${out}.d -c ${src} -o ${out}
     DEPENDS ${src}
     DEPFILE ${out}.d
     COMMENT "BPF ${name}.bpf.o"

@@ -13,7 +13,7 @@
     __uint(map_flags, BPF_F_MMAPABLE | flags); \
     __uint(max_entries, pages);                \
   } arena SEC(".maps")
-#define TEST_LICENSE char _license[] SEC("license") = "GPL"
+#define TEST_LICENSE char _license[] SEC("license") = "Dual MIT/GPL"
 #else
 #include <linux/types.h>
 #endif

@@ -21,4 +21,4 @@ int alloc_free(struct bench_pairs_ctx* ctx) {
   return 0;
 }
 
-char _license[] SEC("license") = "GPL";
+char _license[] SEC("license") = "Dual MIT/GPL";

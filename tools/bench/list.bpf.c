@@ -52,4 +52,4 @@ int walk(struct bench_list_ctx* ctx) {
   return 0;
 }
 
-char _license[] SEC("license") = "GPL";
+char _license[] SEC("license") = "Dual MIT/GPL";

@@ -134,4 +134,4 @@ int free_at(struct demo_pages* ctx) {
   return 0;
 }
 
-char _license[] SEC("license") = "GPL";
+char _license[] SEC("license") = "Dual MIT/GPL";

@@ -31,4 +31,4 @@ int peek(struct demo_word* ctx) {
   return 0;
 }
 
-char _license[] SEC("license") = "GPL";
+char _license[] SEC("license") = "Dual MIT/GPL";

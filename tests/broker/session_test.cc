@@ -1,0 +1,196 @@
+// A session without a socket: records go in, records come out. The parts behind it are the real
+// ones.
+#include "broker/session.h"
+
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "broker/run_requests.h"
+#include "ipc/base/memory_map.h"
+#include "ipc/base/uapi.h"
+#include "ipc/event_loop.h"
+
+namespace uarena::broker {
+namespace {
+
+class SessionTest : public ::testing::Test {
+ protected:
+  SessionTest()
+      : faults_(uffd::FaultLoop::create(1).value()),
+        runners_(RunnerPool::create(1, 1, [](int, RunClient&) { return false; }).value()),
+        services_{arenas_,
+                  programs_,
+                  accounts_,
+                  *faults_,
+                  *runners_,
+                  true,
+                  [](uint64_t) { return std::vector<uarena_client_info>(3); },
+                  [] { return uarena_status_reply{}; }} {}
+
+  std::unique_ptr<Session> session(uint32_t uid = ::geteuid()) {
+    ipc::PeerCredentials peer;
+    peer.pid = ::getpid();
+    peer.uid = uid;
+    peer.pidfd.reset(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0)));
+    return std::make_unique<Session>(services_, 7, std::move(peer),
+                                     accounts_.of(uid).charge(Resource::connections, 1).value(),
+                                     now_);
+  }
+
+  template <typename Answer, typename Body>
+  std::expected<ipc::Reply<Answer>, ipc::Refusal> ask(Session& s, uint16_t type, Body body,
+                                                      std::string_view payload = {}, Fd fd = {}) {
+    ipc::Record record = ipc::make_request(type, 5, body, ipc::bytes_of(payload));
+    if (fd) record.fds.push_back(std::move(fd));
+    auto answer = s.answer(std::move(record), now_);
+    EXPECT_TRUE(answer);
+    return ipc::decode_reply_untrusted<Answer>(std::move(*answer), type, 5);
+  }
+  void greet(Session& s) {
+    uarena_hello hello{};
+    hello.abi_min = hello.abi_max = UARENA_ABI_VERSION;
+    auto reply = ask<uarena_hello_reply>(s, UARENA_MSG_HELLO, hello);
+    ASSERT_TRUE(reply);
+    EXPECT_EQ(reply->body.client_id, 7u);
+    EXPECT_EQ(reply->body.features & UARENA_FEATURE_SIGNAL, UARENA_FEATURE_SIGNAL);
+  }
+  auto create(Session& s, std::string_view name, uint32_t pages = 16) {
+    uarena_arena_create body{};
+    body.map_type = kBpfMapTypeArena;
+    body.max_entries = pages;
+    body.map_flags = kBpfFMmapable;
+    return ask<uarena_arena_reply>(s, UARENA_MSG_ARENA_CREATE, body, name);
+  }
+
+  Session::Time now_ = ipc::EventLoop::Clock::now();
+  AccountTable accounts_;
+  ArenaRegistry arenas_;
+  ProgramRegistry programs_{arenas_};
+  std::unique_ptr<uffd::FaultLoop> faults_;
+  std::unique_ptr<RunnerPool> runners_;
+  Services services_;
+};
+
+TEST_F(SessionTest, HelloComesFirstAndHasADeadline) {
+  auto s = session();
+  ASSERT_TRUE(s->deadline());
+  EXPECT_EQ(ask<uarena_status_reply>(*s, UARENA_MSG_STATUS, uarena_empty{}).error().error.code,
+            EPROTO);
+  greet(*s);
+  EXPECT_FALSE(s->deadline());
+  EXPECT_TRUE(ask<uarena_status_reply>(*s, UARENA_MSG_STATUS, uarena_empty{}));
+}
+
+TEST_F(SessionTest, BytesThatAreNoMessageHaveNoAnswer) {
+  auto s = session();
+  ipc::Record record;
+  record.bytes.resize(3);
+  EXPECT_FALSE(s->answer(std::move(record), now_));
+}
+
+TEST_F(SessionTest, ArenasByNameAndById) {
+  auto s = session();
+  greet(*s);
+  auto made = create(*s, "heap");
+  ASSERT_TRUE(made);
+  EXPECT_EQ(create(*s, "heap").error().error.code, EEXIST);
+  EXPECT_EQ(create(*s, "none", 0).error().error.code, EINVAL);
+  uarena_arena_ref ref{};
+  EXPECT_EQ(ask<uarena_arena_reply>(*s, UARENA_MSG_ARENA_GET, ref, "heap")->body.info.id,
+            made->body.info.id);
+  auto missing = ask<uarena_arena_reply>(*s, UARENA_MSG_ARENA_GET, ref, "other");
+  EXPECT_EQ(missing.error().error.why, Why::not_found);
+  auto list = ask<uarena_list_reply>(*s, UARENA_MSG_ARENA_LIST, uarena_list{});
+  EXPECT_EQ(list->body.count, 1u);
+  EXPECT_EQ(list->body.more, 0u);
+  ref.id = made->body.info.id;
+  EXPECT_TRUE(ask<uarena_empty>(*s, UARENA_MSG_ARENA_DELETE, ref));
+  EXPECT_EQ(arenas_.size(), 0u);
+}
+
+TEST_F(SessionTest, OnlyTheOwnerDeletes) {
+  auto owner = session(1234);
+  auto other = session(4321);
+  greet(*owner);
+  greet(*other);
+  uarena_arena_ref ref{};
+  ref.id = create(*owner, "mine")->body.info.id;
+  auto refused = ask<uarena_empty>(*other, UARENA_MSG_ARENA_DELETE, ref);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().error.why, Why::permission);
+  EXPECT_TRUE(ask<uarena_empty>(*owner, UARENA_MSG_ARENA_DELETE, ref));
+}
+
+TEST_F(SessionTest, WhatThisVersionDoesNotOfferIsSaid) {
+  auto s = session();
+  greet(*s);
+  uarena_arena_create body{};
+  body.map_type = kBpfMapTypeArena;
+  body.max_entries = 1;
+  body.map_flags = kBpfFMmapable;
+  body.fault = UARENA_FAULT_DIRECT;
+  EXPECT_EQ(ask<uarena_arena_reply>(*s, UARENA_MSG_ARENA_CREATE, body, "a").error().error.code,
+            EOPNOTSUPP);
+  body.fault = UARENA_FAULT_SERVED;
+  body.fault_around = 16;
+  EXPECT_EQ(ask<uarena_arena_reply>(*s, UARENA_MSG_ARENA_CREATE, body, "a").error().error.code,
+            EOPNOTSUPP);
+  EXPECT_EQ(arenas_.size(), 0u);
+}
+
+// Attach, map, hand over, Armed; and the end of the session ends the use, without a word from us.
+TEST_F(SessionTest, AttachEndsWithTheSession) {
+  auto s = session();
+  greet(*s);
+  const uarena_arena_info info = create(*s, "heap")->body.info;
+  uarena_attach attach{};
+  attach.arena_id = info.id;
+  auto attached = ask<uarena_arena_reply>(*s, UARENA_MSG_ATTACH, attach);
+  ASSERT_TRUE(attached);
+  EXPECT_TRUE(s->deadline());
+  auto map =
+      MemoryMap::create(reinterpret_cast<void*>(info.user_vm_start), info.max_entries * kPageSize,
+                        PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE,
+                        attached->fds.at(0).get(), 0, "the arena");
+  ASSERT_TRUE(map) << map.error().message;
+  Fd uffd(static_cast<int>(::syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | kUffdUserModeOnly)));
+  uarena_attach_ready ready{};
+  ready.arena_id = info.id;
+  ASSERT_TRUE(ask<uarena_empty>(*s, UARENA_MSG_ATTACH_READY, ready, {}, std::move(uffd)));
+  EXPECT_FALSE(s->deadline());
+  map->data()[5 * kPageSize] = std::byte{1};  // served by the fault thread
+  EXPECT_EQ(arenas_.find(info.id)->counts().pages_allocated, 1u);
+  EXPECT_EQ(s->info().arenas, 1u);
+  EXPECT_EQ(s->info().faults, 1u);
+  EXPECT_EQ(arenas_.standing(info.id).clients, 1u);
+  EXPECT_EQ(faults_->clients(), 1u);
+  s.reset();
+  EXPECT_EQ(arenas_.standing(info.id).clients, 0u);
+  EXPECT_EQ(faults_->clients(), 0u);
+  EXPECT_EQ(accounts_.of(::geteuid()).used(Resource::connections), 0u);
+}
+
+TEST_F(SessionTest, RunChannelsAreCounted) {
+  auto s = session();
+  greet(*s);
+  std::vector<Fd> channels;
+  for (uint32_t i = 0; i < Session::kMaxRunChannels; ++i) {
+    auto reply = ask<uarena_empty>(*s, UARENA_MSG_RUN_CHANNEL, uarena_empty{});
+    ASSERT_TRUE(reply);
+    channels.push_back(std::move(reply->fds.at(0)));
+  }
+  EXPECT_EQ(ask<uarena_empty>(*s, UARENA_MSG_RUN_CHANNEL, uarena_empty{}).error().error.code,
+            EMFILE);
+}
+
+TEST_F(SessionTest, ListsOfTheBrokerPassThrough) {
+  auto s = session();
+  greet(*s);
+  EXPECT_EQ(ask<uarena_list_reply>(*s, UARENA_MSG_CLIENT_LIST, uarena_list{})->body.count, 3u);
+  EXPECT_EQ(ask<uarena_list_reply>(*s, UARENA_MSG_PROG_LIST, uarena_list{})->body.count, 0u);
+}
+
+}  // namespace
+}  // namespace uarena::broker
