@@ -64,14 +64,16 @@ set(UARENA_BPF_DIR ${CMAKE_BINARY_DIR}/bpf)
 file(MAKE_DIRECTORY ${UARENA_BPF_DIR})
 
 # uarena_bpf_object(NAME SOURCE): compiles SOURCE (BPF C) with clang-19 to build/<preset>/bpf/NAME.bpf.o.
-# The target is called NAME_bpf.
+# The target is called NAME_bpf. The source lines that the object carries for people name files of the
+# project, not of the machine that built it; the compiler reads them by those names, so it runs at the top.
 function(uarena_bpf_object name source)
   get_filename_component(src ${source} ABSOLUTE)
   set(out ${UARENA_BPF_DIR}/${name}.bpf.o)
   add_custom_command(
     OUTPUT ${out}
     COMMAND ${UARENA_BPF_CLANG} -target bpf -mcpu=v4 -O2 -g -Wall -Wextra -Wno-unused-parameter -Werror
-            -ffile-prefix-map=${PROJECT_SOURCE_DIR}/= -I${PROJECT_SOURCE_DIR}/ipc/client/include -MD -MF ${out}.d -c ${src} -o ${out}
+            -ffile-prefix-map=${PROJECT_SOURCE_DIR}/=./ -I${PROJECT_SOURCE_DIR}/ipc/client/include -MD -MF ${out}.d -c ${src} -o ${out}
+    WORKING_DIRECTORY ${PROJECT_SOURCE_DIR}
     DEPENDS ${src}
     DEPFILE ${out}.d
     COMMENT "BPF ${name}.bpf.o"

@@ -37,13 +37,9 @@ class NaiveFreeModel {
   }
 
   void release(PageRange pages) {
+    // Extents that change are new; a double free changes none, so the order stays.
     set(pages, true);
     rebuild();
-    // Freeing inserts, even what was free before (double free).
-    const auto holder = std::ranges::find_if(extents_, [&](const PageRange& extent) {
-      return extent.first <= pages.first && pages.end() <= extent.end();
-    });
-    std::rotate(holder, holder + 1, extents_.end());
   }
 
   // In the order of insertion, oldest first.

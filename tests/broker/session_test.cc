@@ -3,6 +3,7 @@
 #include "broker/session.h"
 
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -163,6 +164,9 @@ TEST_F(SessionTest, AttachEndsWithTheSession) {
   map->data()[5 * kPageSize] = std::byte{1};  // served by the fault thread
   EXPECT_EQ(arenas_.find(info.id)->counts().pages_allocated, 1u);
   EXPECT_EQ(s->info().arenas, 1u);
+  // The fault thread counts after it has woken us.
+  const auto limit = ipc::EventLoop::Clock::now() + std::chrono::seconds(10);
+  while (s->info().faults == 0 && ipc::EventLoop::Clock::now() < limit) ::sched_yield();
   EXPECT_EQ(s->info().faults, 1u);
   EXPECT_EQ(arenas_.standing(info.id).clients, 1u);
   EXPECT_EQ(faults_->clients(), 1u);

@@ -222,7 +222,7 @@ TEST(Loader, LineOfAFunctionWithoutLines) {
 
 TEST(Loader, LicenseAndTypes) {
   const Object object = load_bpf_object("demo");
-  EXPECT_EQ(object.license, "GPL");
+  EXPECT_EQ(object.license, "Dual MIT/GPL");
   EXPECT_GT(object.btf.size(), 100u);
   EXPECT_EQ(load_bpf_object("segv").maps.size(), 1u);
 }

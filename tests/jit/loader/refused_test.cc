@@ -129,7 +129,8 @@ TEST(RefusedFile, BrokenSections) {
 
 TEST(RefusedFile, BrokenLicense) {
   ObjectImage image("list");
-  image.put<char>(image.offset_of("license") + 3, '!');
+  const size_t length = std::string_view("Dual MIT/GPL").size();
+  image.put<char>(image.offset_of("license") + length, '!');
   EXPECT_THAT(image.verdict(), HasSubstr("section 'license' is not a text"));
 }
 
