@@ -58,6 +58,7 @@ FreeSet::Change FreeSet::take(PageRange pages) {
 FreeSet::Change FreeSet::release(PageRange pages) {
   UARENA_ASSERT(pages.count > 0, "release of no pages at {}", pages.first);
   Change change;
+  if (contains(pages)) return change;
   uint64_t first = pages.first;
   uint64_t end = pages.end();
   auto extent = by_start_.lower_bound(pages.first);

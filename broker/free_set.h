@@ -6,7 +6,8 @@
 //   * take from the middle of an extent: the left remainder is inserted, then the right one;
 //   * take from one end: the remainder is inserted anew;
 //   * release: the pages, everything free among them and the free neighbours on both sides become
-//     one extent, which is inserted anew, even if all of it was free before (K38, double free).
+//     one extent, which is inserted anew; but where all of the pages lie in one free extent already
+//     (K38, double free), nothing happens and the extent keeps its place in the order.
 // Every insertion gets the next number of a 48-bit sequence; the numbers are the whole order, so a
 // set that is rebuilt from its extents and their numbers places as the original would have.
 //
@@ -52,7 +53,7 @@ class FreeSet {
 
   // The pages, all of them free, are free no longer.
   Change take(PageRange pages);
-  // The pages, free or not, are free.
+  // The pages, free or not, are free. Nothing is inserted when all of them were.
   Change release(PageRange pages);
 
   // Rebuilding: an extent with its number. Extents neither overlap nor touch, numbers are unique.

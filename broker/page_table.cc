@@ -75,6 +75,7 @@ uint32_t PageTable::release(PageRange pages) {
   for (uint64_t page = pages.first; page < pages.end(); ++page)
     count(entry(static_cast<uint32_t>(page)), -1);
   const FreeSet::Change change = free_.release(pages);
+  if (change.inserted_count == 0) return 0;  // all of them were free
   commit(pages, PageEntry(), change);
   return allocated_before - allocated_;
 }
