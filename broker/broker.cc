@@ -81,9 +81,10 @@ Result<void> Broker::start() {
       [this](int socket, RunClient& client) { return run_requests_.serve(socket, client); });
   if (!runners) return std::unexpected(runners.error());
   runners_ = std::move(*runners);
-  services_ = std::make_unique<Services>(Services{
-      arenas_, programs_, accounts_, *faults_, *runners_, can_signal_others_,
-      [this](uint64_t after) { return client_infos(after); }, [this] { return status(); }});
+  services_ = std::make_unique<Services>(
+      Services{arenas_, programs_, accounts_, *faults_, *runners_, can_signal_others_,
+               [this](uint64_t after) { return client_infos(after); }, [this] { return status(); },
+               [this](uint64_t arena_id) { return clients_of(arena_id); }});
 
   make_socket_directory(options_.socket);
   auto listener = ipc::Listener::bind(
@@ -149,6 +150,13 @@ std::vector<uarena_client_info> Broker::client_infos(uint64_t after) const {
   std::vector<uarena_client_info> infos;
   for (auto i = clients_.upper_bound(after); i != clients_.end(); ++i)
     infos.push_back(i->second->session().info());
+  return infos;
+}
+
+std::vector<uarena_client_info> Broker::clients_of(uint64_t arena_id) const {
+  std::vector<uarena_client_info> infos;
+  for (const auto& [id, client] : clients_)
+    if (client->session().holds(arena_id)) infos.push_back(client->session().info());
   return infos;
 }
 

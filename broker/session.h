@@ -35,6 +35,10 @@ struct Services {
   bool can_signal_others = false;  // CAP_KILL
   std::function<std::vector<uarena_client_info>(uint64_t after)> clients;
   std::function<uarena_status_reply()> status;
+  // Those that have the arena attached.
+  std::function<std::vector<uarena_client_info>(uint64_t arena)> clients_of = [](uint64_t) {
+    return std::vector<uarena_client_info>();
+  };
 };
 
 class Session {
@@ -59,6 +63,7 @@ class Session {
   Error overdue() const { return handshake_.overdue(); }
 
   uarena_client_info info() const;
+  bool holds(uint64_t arena_id) const { return attachments_.contains(arena_id); }
 
  private:
   struct Attachment {
@@ -84,6 +89,7 @@ class Session {
   Result<ipc::Record> detach(ipc::Request& request);
   Result<std::shared_ptr<Arena>> find_arena(const ipc::Request& request) const;
   void let_go(Attachment& attachment);
+  std::string users_of(const Arena& arena) const;
   uarena_arena_info arena_info(const Arena& arena) const;
   // session_inspect.cc
   Result<ipc::Record> prog_list(ipc::Request& request);

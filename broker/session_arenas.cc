@@ -34,7 +34,7 @@ Result<Record> Session::arena_create(Request& request) {
   if (body.fault_around > 1)
     return fail(EOPNOTSUPP,
                 "this broker answers one page per fault: fault-around {} is not offered",
-                body.fault_around);
+                body.fault_around == UINT32_MAX ? "auto" : fmt::format("{}", body.fault_around));
   const ArenaAttr attr{body.map_type,    body.key_size,  body.value_size,
                        body.max_entries, body.map_flags, body.map_extra};
   auto arena = services_.arenas.create(request.name(), attr, services_.accounts.of(peer_.uid));
@@ -66,13 +66,34 @@ Result<Record> Session::arena_list(Request& request) {
   return make_list_reply(request, records);
 }
 
+// Who holds the arena, in words, so that a person knows what to end; the first few of many. Those
+// who have let go since they were counted are missing.
+std::string Session::users_of(const Arena& arena) const {
+  constexpr size_t kMostNamed = 8;
+  std::vector<std::string> users;
+  for (const uarena_client_info& client : services_.clients_of(arena.id()))
+    users.push_back(fmt::format("process {} ({})", client.pid, ipc::get_text(client.comm)));
+  for (const auto& program : services_.programs.list(0))
+    if (program->object->arena.get() == &arena)
+      users.push_back(fmt::format("program {} ({})", program->id, program->name));
+  if (users.size() > kMostNamed) {
+    const size_t more = users.size() - kMostNamed;
+    users.resize(kMostNamed);
+    users.push_back(fmt::format("{} more", more));
+  }
+  return fmt::format("{}", fmt::join(users, ", "));
+}
+
 Result<Record> Session::arena_delete(Request& request) {
   auto arena = find_arena(request);
   if (!arena) return std::unexpected(arena.error());
   if (auto allowed = may_remove(peer_.uid, (*arena)->owner_uid(), "arena"); !allowed)
     return std::unexpected(allowed.error());
-  if (auto removed = services_.arenas.remove((*arena)->id()); !removed)
-    return std::unexpected(removed.error());
+  if (auto removed = services_.arenas.remove((*arena)->id()); !removed) {
+    const std::string users = removed.error().code == EBUSY ? users_of(**arena) : std::string();
+    if (users.empty()) return std::unexpected(removed.error());
+    return fail(EBUSY, "arena \"{}\" is in use by {}", (*arena)->name(), users);
+  }
   log(LogLevel::info, "arena.deleted",
       {{"client", client_id_}, {"id", (*arena)->id()}, {"name", (*arena)->name()}});
   return ipc::make_reply(request.type, request.seq, uarena_empty{});
