@@ -22,7 +22,7 @@ Result<std::vector<std::byte>> read_object_untrusted(int fd) {
   if (!S_ISREG(info.st_mode))
     return fail(EINVAL, "the object's descriptor is no regular file or memfd");
   if (info.st_size <= 0 || static_cast<uint64_t>(info.st_size) > jit::kMaxObjectBytes)
-    return fail(EFBIG, "the object has {} bytes, allowed are 1..{}", info.st_size,
+    return fail(Why::rejected, EFBIG, "the object has {} bytes, allowed are 1..{}", info.st_size,
                 jit::kMaxObjectBytes);
   std::vector<std::byte> bytes(static_cast<size_t>(info.st_size));
   size_t done = 0;
