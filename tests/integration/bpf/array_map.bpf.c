@@ -1,0 +1,17 @@
+// A map of a type that is not offered.
+#include "uarena_bpf.h"
+
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, 4);
+  __type(key, __u32);
+  __type(value, __u64);
+} counters SEC(".maps");
+
+SEC("syscall")
+int program(void* ctx) {
+  asm volatile("" : : "r"(&counters));
+  return 0;
+}
+
+char _license[] SEC("license") = "Dual MIT/GPL";

@@ -1,0 +1,20 @@
+// A program that runs until a client says so, or for 250 ms (K54): it counts its turns where the
+// client sees them.
+#include "uarena_bpf.h"
+
+struct {
+  __uint(type, BPF_MAP_TYPE_ARENA);
+  __uint(map_flags, BPF_F_MMAPABLE);
+  __uint(max_entries, 64);
+} arena SEC(".maps");
+
+volatile __u64 __arena_global turns;
+volatile __u64 __arena_global stop;
+
+SEC("syscall")
+int long_run(void* ctx) {
+  while (!stop && can_loop) turns++;
+  return stop;
+}
+
+char _license[] SEC("license") = "Dual MIT/GPL";

@@ -1,0 +1,232 @@
+// Every command's success: the keys that scripts rely on, with their types, and what they say after
+// something has really happened.
+#include <unistd.h>
+
+#include <fstream>
+
+#include "tests/integration/command_fixture.h"
+
+namespace uarena::testing {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+class Command : public CommandFixture {};
+
+TEST_F(Command, ArenaCreateShowListDelete) {
+  const json::object made = ok({"arena", "create", "heap", "--pages", "4096", "--addr",
+                                "0x7e1200000000", "--segv-on-fault", "--no-user-conv"});
+  EXPECT_GT(integer(made, "id"), 0);
+  EXPECT_EQ(text(made, "name"), "heap");
+  EXPECT_EQ(address(made, "user_vm_start"), 0x7e1200000000u);
+  EXPECT_EQ(address(made, "map_extra"), 0x7e1200000000u);
+  EXPECT_EQ(integer(made, "max_entries"), 4096);
+  EXPECT_EQ(integer(made, "map_flags"), 1 << 10 | 1 << 17 | 1 << 18);
+  EXPECT_EQ(integer(made, "pages_allocated"), 0);
+  EXPECT_EQ(integer(made, "clients"), 0);
+  ok({"arena", "create", "other", "--pages", "1"});
+
+  const json::object shown = ok({"arena", "show", "heap"});
+  EXPECT_EQ(json::serialize(shown), json::serialize(made));
+  const json::array all = list(ok({"arena", "list"}), "arenas");
+  ASSERT_EQ(all.size(), 2u);
+  EXPECT_EQ(text(all[0].as_object(), "name"), "heap");
+  EXPECT_EQ(ok({"arena"}), ok({"arena", "show"}));  // bpftool's habit
+  EXPECT_EQ(ok({"a", "l"}), ok({"arena", "list"}));
+
+  EXPECT_EQ(text(ok({"arena", "delete", "heap"}), "name"), "heap");
+  EXPECT_EQ(list(ok({"arena", "list"}), "arenas").size(), 1u);
+  // Its name and its address are free again.
+  ok({"arena", "create", "heap", "--pages", "4096", "--addr", "0x7e1200000000"});
+}
+
+TEST_F(Command, PagesByOrigin) {
+  const uint64_t base = address(ok({"arena", "create", "heap", "--pages", "64"}), "user_vm_start");
+  ok({"prog", "load", object("kfuncs"), "--arena", "heap"});
+  auto child = toucher("heap");
+  touch(*child, "write 60 258");
+  // struct kfunc_ctx: addr, cnt, node, flags, result
+  const auto call = [&](const std::string& program, uint64_t page, uint32_t count) {
+    const json::object ran =
+        ok({"prog", "run", program, "--ctx-in",
+            "hex:" + le(base + page * 4096, 8) + le(count, 4) + le(0xffffffff, 4) + le(0, 16)});
+    return text(ran, "ctx_out").substr(48, 16);
+  };
+  EXPECT_EQ(call("alloc_pages", 10, 3), le(base + 10 * 4096, 8));
+  EXPECT_EQ(call("reserve_pages", 20, 2), le(0, 8));
+
+  const json::object pages = ok({"page", "list", "heap"});
+  std::vector<std::string> found;
+  for (const json::value& value : list(pages, "extents")) {
+    const json::object& extent = value.as_object();
+    const auto page = static_cast<uint64_t>(integer(extent, "page"));
+    EXPECT_EQ(address(extent, "address"), base + page * 4096);
+    found.push_back(std::to_string(page) + "+" + std::to_string(integer(extent, "count")) + " " +
+                    text(extent, "origin"));
+  }
+  EXPECT_THAT(found, ElementsAre("10+3 program", "20+2 reserved", "60+1 fault"));
+  EXPECT_EQ(json::serialize(ok({"page", "map", "heap"})), json::serialize(pages));
+
+  const json::object dumped = ok({"page", "dump", "heap", "--range", "0x3c000:16"});
+  const json::object piece = list(dumped, "pieces").at(0).as_object();
+  EXPECT_EQ(address(piece, "address"), base + 60 * 4096);
+  EXPECT_EQ(text(piece, "hex"), le(258, 8) + le(0, 8));
+  // Looking allocates nothing, and the drawing names every origin.
+  ok({"page", "dump", "heap", "--range", "0:262144"});
+  EXPECT_EQ(integer(ok({"arena", "show", "heap"}), "pages_allocated"), 4);
+  const RunOutput drawn = plain({"page", "map", "heap"});
+  for (const char* origin : {"program", "reserved", "fault"})
+    EXPECT_THAT(drawn.out, HasSubstr(origin));
+}
+
+TEST_F(Command, ProgLoadMakesTheArenaOfItsMaps) {
+  const json::object loaded = ok({"prog", "load", object("globals")});
+  const json::object program = list(loaded, "programs").at(0).as_object();
+  EXPECT_GT(integer(program, "id"), 0);
+  EXPECT_EQ(text(program, "name"), "globals");
+  EXPECT_EQ(text(program, "section"), "syscall");
+  EXPECT_GT(integer(program, "jited_bytes"), 0);
+  EXPECT_EQ(text(loaded, "arena"), "arena");
+  std::vector<std::string> types;
+  for (const json::value& map : list(loaded, "maps")) {
+    EXPECT_GT(integer(map.as_object(), "id"), 0);
+    EXPECT_NE(text(map.as_object(), "name"), "");
+    types.push_back(text(map.as_object(), "type"));
+  }
+  EXPECT_THAT(types, ::testing::IsSupersetOf({"arena", "array"}));
+  EXPECT_EQ(integer(ok({"arena", "show", "arena"}), "programs"), 1);
+  EXPECT_EQ(ok({"prog", "show", "globals"}), ok({"prog", "show", "1"}));
+  EXPECT_EQ(list(ok({"prog", "list"}), "programs").size(), 1u);
+  for (const char* what : {"xlated", "jited"}) {
+    const json::object listing = ok({"prog", "dump", what, "globals"});
+    EXPECT_EQ(text(listing, "what"), what);
+    EXPECT_GT(list(listing, "lines").size(), 10u);
+  }
+  EXPECT_EQ(integer(ok({"prog", "unload", "globals"}), "id"), 1);
+  EXPECT_EQ(list(ok({"prog", "list"}), "programs").size(), 0u);
+  // The arena stays, without users, and can go now.
+  EXPECT_EQ(integer(ok({"arena", "show", "arena"}), "programs"), 0);
+  ok({"arena", "delete", "arena"});
+}
+
+TEST_F(Command, ProgRunCompiledAndInterpreted) {
+  for (const char* mode : {"--interpret", ""}) {
+    SCOPED_TRACE(mode);
+    Words load{"prog", "load", object("answers")};
+    if (*mode != '\0') load.push_back(mode);
+    const json::object loaded = ok(load);
+    const std::string id = std::to_string(program_id(loaded, "echo"));
+    EXPECT_EQ(integer(list(loaded, "programs").at(0).as_object(), "jited_bytes") == 0,
+              *mode != '\0');
+    // By id and by name, the return value as a signed number whatever it is, the context back.
+    for (const auto& [hex, retval] : {std::pair<std::string, int64_t>{"fbffffff", -5},
+                                      {"ffffff7f", 0x7fffffff},
+                                      {"00000080", -0x80000000ll}}) {
+      const json::object ran = ok({"prog", "run", id, "--ctx-in", "hex:" + hex + "00000000"});
+      EXPECT_EQ(integer(ran, "retval"), retval);
+      EXPECT_EQ(integer(ran, "repeat"), 1);
+      EXPECT_GE(integer(ran, "duration_ns"), 0);
+      EXPECT_EQ(text(ran, "ctx_out"), hex + "01000000");
+    }
+    const json::object many =
+        ok({"prog", "run", "echo", "--ctx-in", "hex:" + le(0, 8), "--repeat", "1000"});
+    EXPECT_EQ(integer(many, "repeat"), 1000);
+    EXPECT_EQ(text(many, "ctx_out"), le(0, 4) + le(1000, 4));  // one context for all of them
+    EXPECT_EQ(integer(ok({"prog", "show", id}), "run_cnt"), 1003);
+    for (const json::value& program : list(loaded, "programs"))
+      ok({"prog", "unload", std::to_string(integer(program.as_object(), "id"))});
+  }
+}
+
+TEST_F(Command, ProgRunReadsAndWritesFiles) {
+  ok({"prog", "load", object("answers")});
+  TempDir dir;
+  std::ofstream(dir.path() + "/in", std::ios::binary) << std::string("\x07\0\0\0\0\0\0\0", 8);
+  ok({"prog", "run", "echo", "--ctx-in", dir.path() + "/in", "--ctx-out", dir.path() + "/out"});
+  std::ifstream out(dir.path() + "/out", std::ios::binary);
+  EXPECT_EQ(std::string(std::istreambuf_iterator<char>(out), {}),
+            std::string("\x07\0\0\0\x01\0\0\0", 8));
+  const RunOutput piped = with_json({"prog", "run", "echo", "--ctx-in", "-"}, 0, "12345678");
+  EXPECT_EQ(piped.exit_code(), 0) << piped.out;
+  EXPECT_EQ(text(document(piped), "ctx_out"), "3132333436363738");
+}
+
+TEST_F(Command, TwoObjectsShareAnArena) {
+  const uint64_t base =
+      address(ok({"arena", "create", "heap", "--pages", "1024"}), "user_vm_start");
+  const json::object one = ok({"prog", "load", object("demo"), "--arena", "heap"});
+  const json::object two = ok({"prog", "load", object("segv"), "--arena", "heap"});
+  EXPECT_EQ(integer(one, "arena_id"), integer(two, "arena_id"));
+  EXPECT_EQ(text(two, "arena"), "heap");
+  // What the first allocates the second sees; both have an alloc_at, so a name is not enough.
+  const std::string pages = le(base + 500 * 4096, 8) + le(1, 4) + le(0, 12);
+  const auto run_of = [&](const json::object& loaded) {
+    const std::string id = std::to_string(program_id(loaded, "alloc_at"));
+    return text(ok({"prog", "run", id, "--ctx-in", "hex:" + pages}), "ctx_out").substr(32);
+  };
+  EXPECT_EQ(run_of(one), le(base + 500 * 4096, 8));
+  EXPECT_EQ(run_of(two), le(0, 8));
+  refused({"prog", "run", "alloc_at", "--ctx-in", "hex:" + pages}, {2, EINVAL, "is ambiguous"});
+}
+
+// K83: in an arena that is in use the globals are left as they stand there.
+TEST_F(Command, GlobalsMeetTakenPages) {
+  ok({"arena", "create", "heap", "--pages", "1024"});
+  auto child = toucher("heap");
+  touch(*child, "write 0 4711");
+  const json::object loaded = ok({"prog", "load", object("globals"), "--arena", "heap"});
+  const std::string id = std::to_string(program_id(loaded, "globals"));
+  const std::string out = text(ok({"prog", "run", id, "--ctx-in", "hex:" + le(0, 40)}), "ctx_out");
+  EXPECT_EQ(out.substr(48, 16), le(4711, 8));
+  EXPECT_EQ(integer(ok({"arena", "show", "heap"}), "pages_allocated"), 1);
+}
+
+TEST_F(Command, ClientsAndDaemon) {
+  ok({"arena", "create", "heap", "--pages", "64"});
+  auto child = toucher("heap", kNobody);
+  touch(*child, "write 1 1");
+  touch(*child, "write 2 1");
+  const json::array clients = list(ok({"client", "list"}), "clients");
+  ASSERT_EQ(clients.size(), 2u);  // it and the command itself
+  const json::object& client = clients[0].as_object();
+  EXPECT_EQ(integer(client, "pid"), child->pid());
+  EXPECT_EQ(integer(client, "uid"), kNobody);
+  EXPECT_EQ(integer(client, "arenas"), 1);
+  EXPECT_EQ(integer(client, "faults"), 2);
+  EXPECT_EQ(ok({"client", "show", std::to_string(integer(client, "id"))}).at("pid"),
+            client.at("pid"));
+  const json::object status = ok({"daemon", "status"});
+  EXPECT_EQ(integer(status, "pid"), broker_.pid());
+  EXPECT_EQ(integer(status, "arenas"), 1);
+  EXPECT_EQ(integer(status, "pages_allocated"), 2);
+  EXPECT_EQ(integer(status, "faults_served"), 2);
+}
+
+// -p is the same document, and a person's form of everything ends well too.
+TEST_F(Command, OtherForms) {
+  ok({"arena", "create", "heap", "--pages", "1024"});
+  ok({"prog", "load", object("demo"), "--arena", "heap"});
+  for (const Words& words :
+       {Words{"arena"}, Words{"arena", "show", "heap"}, Words{"page", "list", "heap"},
+        Words{"page", "map", "heap"}, Words{"page", "dump", "heap"}, Words{"prog"},
+        Words{"prog", "show", "build"}, Words{"prog", "dump", "x", "build"},
+        Words{"prog", "dump", "j", "1"}, Words{"daemon"}}) {
+    SCOPED_TRACE(::testing::PrintToString(words));
+    const RunOutput person = plain(words);
+    EXPECT_EQ(person.exit_code(), 0) << person.err;
+    EXPECT_NE(person.out, "");
+    EXPECT_EQ(person.err, "");
+    EXPECT_EQ(person.out.find('\x1b'), std::string::npos);  // no colour into a file
+    Words pretty = words;
+    pretty.push_back("-p");
+    const RunOutput indented = plain(pretty);
+    EXPECT_EQ(indented.exit_code(), 0);
+    if (words[0] != "daemon") {
+      EXPECT_EQ(document(indented), ok(words));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace uarena::testing
