@@ -98,6 +98,23 @@ class Twin {
       throw std::runtime_error("pwrite");
   }
 
+  // Every byte of the arena and of the global variables is the same in both. To be called at the
+  // end: looking at the kernel's arena makes every page of it.
+  void expect_same_memory() const {
+    for (uint64_t at = 0; kernel_.arena() != nullptr && at < kernel_.arena()->size;
+         at += kPageSize) {
+      const auto ours = arena().read(at, kPageSize);
+      if (!ours) give_up(ours.error());
+      ASSERT_EQ(std::memcmp(ours->data(), kernel_.arena()->memory.data() + at, kPageSize), 0)
+          << "the page at " << at;
+    }
+    for (const jit::BoundMap& map : ours_.object->bound) {
+      const KernelMap* theirs = kernel_.map(map.name);
+      if (theirs == nullptr || theirs->size == 0 || map.value == nullptr) continue;
+      EXPECT_EQ(std::memcmp(map.value, theirs->memory.data(), theirs->size), 0) << map.name;
+    }
+  }
+
   // For messages: bytes as 64-bit words, the last one filled up with zeros.
   static std::vector<uint64_t> words(std::span<const std::byte> bytes) {
     std::vector<uint64_t> all((bytes.size() + 7) / 8);
