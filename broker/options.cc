@@ -1,5 +1,6 @@
 #include "broker/options.h"
 
+#include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,6 +16,16 @@ std::string default_socket() {
   if (::geteuid() == 0) return "/run/uarena/uarena.sock";
   const char* runtime = std::getenv("XDG_RUNTIME_DIR");
   return runtime != nullptr && *runtime != '\0' ? std::string(runtime) + "/uarena/uarena.sock" : "";
+}
+
+// The parser's sentence quotes what was typed, whatever that is.
+std::string one_line(std::string_view text) {
+  std::string line;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    line += byte >= 0x20 && byte < 0x7f ? std::string(1, c) : fmt::format("\\x{:02x}", byte);
+  }
+  return line;
 }
 
 }  // namespace
@@ -53,6 +64,9 @@ Options parse_options(int argc, char** argv) {
   std::string level = "info";
   app.add_option("--log-level", level, "debug, info, warning or error (default: info)")
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}));
+  app.failure_message([](const CLI::App*, const CLI::Error& error) {
+    return fmt::format("uarenad: {}; see uarenad --help\n", one_line(error.what()));
+  });
   try {
     app.parse(argc, argv);
     if (options.socket.empty())
@@ -64,8 +78,10 @@ Options parse_options(int argc, char** argv) {
     std::exit(2);
   }
   options.log_level = levels.at(level);
-  if (!mode.empty()) options.socket_mode = static_cast<unsigned>(std::stoul(mode, nullptr, 8));
-  if (options.socket_mode == 0) options.socket_mode = ::geteuid() == 0 ? 0666 : 0600;
+  if (!mode.empty())
+    options.socket_mode = static_cast<unsigned>(std::stoul(mode, nullptr, 8));
+  else
+    options.socket_mode = ::geteuid() == 0 ? 0666 : 0600;
   return options;
 }
 

@@ -9,7 +9,7 @@ namespace uarena::broker {
 
 struct Options {
   std::string socket;           // path of the Unix socket
-  unsigned socket_mode = 0;     // 0: 0666 for root (the system's broker), else 0600
+  unsigned socket_mode = 0600;  // without the option 0666 for root (the system's broker)
   unsigned fault_threads = 0;   // 0: one per CPU
   unsigned runner_threads = 0;  // 0: two per CPU
   LogLevel log_level = LogLevel::info;

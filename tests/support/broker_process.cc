@@ -227,6 +227,15 @@ std::string ChildProcess::read_line(milliseconds limit) {
   return line;
 }
 
+std::string ChildProcess::read_bytes(size_t count, milliseconds limit) {
+  const auto end = Clock::now() + limit;
+  while (buffer_.size() < count && read_some(stdout_.get(), buffer_, end)) {
+  }
+  const std::string bytes = buffer_.substr(0, count);
+  buffer_.erase(0, bytes.size());
+  return bytes;
+}
+
 std::string ChildProcess::read_all(milliseconds limit) {
   const auto end = Clock::now() + limit;
   while (read_some(stdout_.get(), buffer_, end)) {

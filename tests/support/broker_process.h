@@ -79,6 +79,8 @@ class ChildProcess {
   void close_stdin() { stdin_.reset(); }
   // The next line of its output without the newline; "" at its end or after the limit.
   std::string read_line(std::chrono::milliseconds limit = std::chrono::seconds(10));
+  // `count` bytes; fewer at its end or after the limit.
+  std::string read_bytes(size_t count, std::chrono::milliseconds limit = std::chrono::seconds(10));
   std::string read_all(std::chrono::milliseconds limit = std::chrono::seconds(30));
   // Exit status as from waitpid; -1 when it did not end in time.
   int wait(std::chrono::milliseconds limit = std::chrono::seconds(30));

@@ -8,13 +8,15 @@ struct {
   __uint(max_entries, 64);
 } arena SEC(".maps");
 
-volatile __u64 __arena_global turns;
-volatile __u64 __arena_global stop;
+volatile struct {
+  __u64 turns;
+  __u64 stop;
+} __arena_global globals;
 
 SEC("syscall")
 int long_run(void* ctx) {
-  while (!stop && can_loop) turns++;
-  return stop;
+  while (!globals.stop && can_loop) globals.turns++;
+  return globals.stop;
 }
 
 char _license[] SEC("license") = "Dual MIT/GPL";
