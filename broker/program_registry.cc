@@ -30,6 +30,7 @@ class Loading {
 
   const std::shared_ptr<ObjectState>& object() const { return object_; }
   std::vector<std::shared_ptr<Program>>& programs() { return programs_; }
+  bool arena_created() const { return created_arena_ != 0; }
   std::string take_log() { return std::move(log_); }
 
  private:
@@ -228,6 +229,7 @@ std::expected<LoadOutcome, LoadFailure> ProgramRegistry::load(
   LoadOutcome outcome;
   outcome.object = loading.object();
   outcome.log = loading.take_log();
+  outcome.arena_created = loading.arena_created();
   std::lock_guard guard(lock_);
   for (MapInfo& map : outcome.object->maps) map.id = next_map_++;
   for (std::shared_ptr<Program>& program : loading.programs()) {

@@ -25,7 +25,8 @@ struct LoadRequest {
 struct LoadOutcome {
   std::shared_ptr<ObjectState> object;
   std::vector<std::shared_ptr<const Program>> programs;
-  std::string log;  // the verifier's, as far as asked for
+  std::string log;             // the verifier's, as far as asked for
+  bool arena_created = false;  // from the object's .maps
 };
 
 struct LoadFailure {

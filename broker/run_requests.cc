@@ -52,6 +52,16 @@ Result<void> may_remove(uint32_t uid, uint32_t owner, const char* what) {
               "the {} belongs to uid {}: only that uid or root may remove it", what, owner);
 }
 
+void log_created(uint64_t client_id, const Arena& arena) {
+  log(LogLevel::info, "arena.created",
+      {{"client", client_id},
+       {"id", arena.id()},
+       {"name", arena.name()},
+       {"user_vm_start", fmt::format("{:#x}", arena.user_vm_start())},
+       {"max_entries", arena.attr().max_entries},
+       {"map_flags", fmt::format("{:#x}", arena.attr().map_flags)}});
+}
+
 bool RunRequests::serve(int socket, RunClient& client) {
   auto record = ipc::receive_record(socket, ipc::Wait::no);
   if (!record) {
@@ -133,6 +143,7 @@ Result<Record> RunRequests::load(RunClient& client, Request& request, Fd* log_fi
     }
     return std::unexpected(loaded.error().error);
   }
+  if (loaded->arena_created) log_created(client.client_id, *loaded->object->arena);
   std::vector<uarena_prog_info> programs;
   for (const auto& program : loaded->programs) {
     programs.push_back(to_wire(*program));

@@ -37,4 +37,7 @@ class RunRequests {
 // Whether `uid` may delete or unload what `owner` made: itself, root, and the broker's own uid.
 Result<void> may_remove(uint32_t uid, uint32_t owner, const char* what);
 
+// The log's line about a new arena, whichever request made it.
+void log_created(uint64_t client_id, const Arena& arena);
+
 }  // namespace uarena::broker

@@ -39,13 +39,7 @@ Result<Record> Session::arena_create(Request& request) {
                        body.max_entries, body.map_flags, body.map_extra};
   auto arena = services_.arenas.create(request.name(), attr, services_.accounts.of(peer_.uid));
   if (!arena) return std::unexpected(arena.error());
-  log(LogLevel::info, "arena.created",
-      {{"client", client_id_},
-       {"id", (*arena)->id()},
-       {"name", (*arena)->name()},
-       {"user_vm_start", fmt::format("{:#x}", (*arena)->user_vm_start())},
-       {"max_entries", attr.max_entries},
-       {"map_flags", fmt::format("{:#x}", attr.map_flags)}});
+  log_created(client_id_, **arena);
   uarena_arena_reply reply{};
   reply.info = arena_info(**arena);
   return ipc::make_reply(request.type, request.seq, reply);
@@ -105,14 +99,14 @@ Result<Record> Session::attach(Request& request, Time now) {
     return fail(EOPNOTSUPP, "this broker has no exact mode: attach without UARENA_ATTACH_EXACT");
   auto arena = services_.arenas.find(body.arena_id);
   if (!arena) return fail(Why::not_found, ENOENT, "there is no arena with id {}", body.arena_id);
-  // K19: the arena's address and length, and no others.
-  if (body.addr != 0 && body.addr != arena->user_vm_start())
-    return fail(EINVAL, "arena {} is attached at {:#x} and nowhere else, not at {:#x}",
-                arena->name(), arena->user_vm_start(), body.addr);
+  // K19: the arena's address and length, and no others; the length first, as the kernel does.
   if (body.length != 0 && body.length != arena->size())
     return fail(body.length > arena->size() ? E2BIG : EINVAL,
                 "arena {} is attached with its {} bytes, not with {}", arena->name(), arena->size(),
                 body.length);
+  if (body.addr != 0 && body.addr != arena->user_vm_start())
+    return fail(EINVAL, "arena {} is attached at {:#x} and nowhere else, not at {:#x}",
+                arena->name(), arena->user_vm_start(), body.addr);
   if (auto mappable = check_mappable(arena->user_vm_start(), arena->size()); !mappable)
     return std::unexpected(mappable.error());
   uarena_arena_reply reply{};
