@@ -1,4 +1,6 @@
 // uarenad: reads its command line, makes a broker, serves until it is told to stop.
+#include <signal.h>
+
 #include <cstdio>
 #include <cstdlib>
 
@@ -15,6 +17,12 @@ int main(int argc, char** argv) {
     return EXIT_FAILURE;
   }
   (*made)->run();
+  // Told to stop once is enough: a second signal while it lets go must not make a failure of it.
+  sigset_t stopping;
+  ::sigemptyset(&stopping);
+  ::sigaddset(&stopping, SIGTERM);
+  ::sigaddset(&stopping, SIGINT);
+  ::pthread_sigmask(SIG_BLOCK, &stopping, nullptr);
   made->reset();
   log(LogLevel::info, "daemon.stopped");
   return EXIT_SUCCESS;

@@ -111,6 +111,11 @@ void RunnerPool::leave() {
 
 void RunnerPool::work() {
   ::pthread_setname_np(::pthread_self(), "runner");
+  // What tells the daemon to stop is the control thread's; faults in programs are ours.
+  sigset_t stopping;
+  ::sigemptyset(&stopping);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGQUIT}) ::sigaddset(&stopping, signal);
+  ::pthread_sigmask(SIG_BLOCK, &stopping, nullptr);
   for (;;) {
     epoll_event event{};
     const int ready = ::epoll_wait(epoll_.get(), &event, 1, kIdleMs);
