@@ -94,9 +94,8 @@ int uarena_reserve(uarena_conn* conn, uint64_t arena_id, void* addr, uint32_t pa
     if (!reply) return std::unexpected(std::move(reply.error()));
     if (reply->result == 0) return 0;
     const int code = reply->result == -EBUSY ? EBUSY : EINVAL;
-    return fail(
-        code, "{} pages at {:#x} can't be reserved: {}", page_cnt, number(addr),
-        code == EBUSY ? "one of them is taken" : "they must lie in the arena and start at a page");
+    return fail(code, "{} pages at {:#x} can't be reserved: {}", page_cnt, number(addr),
+                code == EBUSY ? "one of them is taken" : "they must lie in the arena");
   }));
 }
 
