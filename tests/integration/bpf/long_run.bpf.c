@@ -8,10 +8,11 @@ struct {
   __uint(max_entries, 64);
 } arena SEC(".maps");
 
-volatile struct {
+struct globals {
   __u64 turns;
   __u64 stop;
-} __arena_global globals;
+};
+volatile struct globals __arena_global globals;
 
 SEC("syscall")
 int long_run(void* ctx) {
