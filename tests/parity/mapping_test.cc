@@ -1,0 +1,293 @@
+// What touching an absent page comes to (K26, K30), and that a child has no mapping (K22). The
+// kernel's arena is mapped by mmap, ours through the library and a real daemon; the same test runs
+// with each of them, in this process, or in a child where the process is to die.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csetjmp>
+#include <csignal>
+#include <optional>
+
+#include "ipc/client/include/uarena.h"
+#include "tests/bpf/contexts.h"
+#include "tests/parity/in_child.h"
+#include "tests/support/bpf_objects.h"
+#include "tests/support/broker_process.h"
+#include "tests/support/kernel_loader.h"
+
+namespace uarena::testing {
+namespace {
+
+constexpr uint32_t kPages = 16;
+constexpr uint64_t kLength = kPages * kPageSize;
+constexpr uint64_t kStart = 0x7e9300003000;
+constexpr uint32_t kSegv = kBpfFMmapable | kBpfFSegvOnFault;
+
+void* pointer(uint64_t address) { return reinterpret_cast<void*>(address); }
+
+// Writes one byte; the signal that it came to, if any. The handler leaves by a jump, as programs
+// do.
+std::optional<siginfo_t> touch(uint64_t address) {
+  static sigjmp_buf back;
+  static siginfo_t seen;
+  struct sigaction action{};
+  struct sigaction segv{};
+  struct sigaction bus{};
+  action.sa_flags = SA_SIGINFO;
+  action.sa_sigaction = [](int, siginfo_t* info, void*) {
+    seen = *info;
+    siglongjmp(back, 1);
+  };
+  ::sigaction(SIGSEGV, &action, &segv);
+  ::sigaction(SIGBUS, &action, &bus);
+  const bool faulted = sigsetjmp(back, 1) != 0;
+  if (!faulted) *static_cast<volatile uint8_t*>(pointer(address)) = 1;
+  ::sigaction(SIGSEGV, &segv, nullptr);
+  ::sigaction(SIGBUS, &bus, nullptr);
+  if (!faulted) return std::nullopt;
+  return seen;
+}
+
+// The errno of write(2) from these bytes and of read(2) into them.
+std::pair<int, int> system_calls(uint64_t address) {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) throw std::runtime_error("pipe2");
+  const Fd out(ends[0]);
+  const Fd in(ends[1]);
+  const int written = ::write(in.get(), pointer(address), 8) == 8 ? 0 : errno;
+  const char bytes[8] = "7 bytes";
+  if (::write(in.get(), bytes, sizeof bytes) != sizeof bytes) throw std::runtime_error("write");
+  char skipped[8];
+  if (written == 0 && ::read(out.get(), skipped, 8) != 8) throw std::runtime_error("read");
+  const int read = ::read(out.get(), pointer(address), 8) == 8 ? 0 : errno;
+  return {written, read};
+}
+
+// Whether this process has something at the address.
+bool mapped(uint64_t address) {
+  unsigned char resident;
+  return ::mincore(pointer(address), kPageSize, &resident) == 0;
+}
+
+// An arena of kPages pages, mapped in this process, with the programs of kfuncs.bpf.c.
+class KernelSide {
+ public:
+  explicit KernelSide(uint32_t flags) {
+    KernelLoadOptions options;
+    options.arena_pages = kPages;
+    options.arena_flags = flags;
+    options.arena_map_extra = kStart;
+    auto loaded = KernelObject::load(load_bpf_object("kfuncs"), options);
+    if (!loaded) throw std::runtime_error(loaded.error().message);
+    object_ = std::move(*loaded);
+  }
+  static constexpr const char* kName = "kernel";
+  static constexpr int kSignalCode = SEGV_MAPERR;
+  uint64_t at(uint64_t page) const { return object_.arena_address() + page * kPageSize; }
+  uint64_t run(const char* program, uint64_t address, uint32_t pages) {
+    kfunc_ctx context{address, pages, -1, 0, 0};
+    if (!object_.program(program)->run(context)) throw std::runtime_error(program);
+    return context.result;
+  }
+
+ private:
+  KernelObject object_;
+};
+
+class OurSide {
+ public:
+  explicit OurSide(uint32_t flags) {
+    check(uarena_connect(broker_.socket().c_str(), &connection_));
+    const uarena_attr attr{kBpfMapTypeArena, 0, 0, kPages, flags, 0};
+    check(uarena_create(connection_, "ours", &attr, &info_));
+    const std::string path = std::string(UARENA_BPF_DIR) + "/kfuncs.bpf.o";
+    programs_.resize(16);
+    const int count =
+        uarena_prog_load(connection_, path.c_str(), info_.id, programs_.data(), programs_.size());
+    check(count);
+    programs_.resize(static_cast<size_t>(count));
+    void* base = nullptr;
+    check(uarena_attach(connection_, info_.id, 0, &base));
+  }
+  ~OurSide() { uarena_close(connection_); }
+  OurSide(const OurSide&) = delete;
+  OurSide& operator=(const OurSide&) = delete;
+
+  static constexpr const char* kName = "uarena";
+  static constexpr int kSignalCode = SI_SIGIO;
+  uint64_t at(uint64_t page) const { return info_.user_vm_start + page * kPageSize; }
+  uint64_t run(const std::string& program, uint64_t address, uint32_t pages) {
+    kfunc_ctx context{address, pages, -1, 0, 0};
+    int32_t result = -1;
+    for (const uarena_prog& loaded : programs_)
+      if (loaded.name == program)
+        check(uarena_prog_run(connection_, loaded.id, &context, sizeof context, &result, nullptr));
+    if (result != 0) throw std::runtime_error(program);
+    return context.result;
+  }
+  const std::string& socket() const { return broker_.socket(); }
+  uint64_t id() const { return info_.id; }
+  bool syscalls_served() const { return uarena_syscalls_served(connection_, info_.id) == 1; }
+
+ private:
+  static void check(int result) {
+    if (result < 0) throw std::runtime_error(uarena_error());
+  }
+  BrokerProcess broker_;
+  uarena_conn* connection_ = nullptr;
+  uarena_info info_{};
+  std::vector<uarena_prog> programs_;
+};
+
+class Mapping : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (const auto reason = kernel_arena_unavailable()) GTEST_SKIP() << *reason;
+  }
+};
+
+template <typename Side>
+class Touch : public Mapping {};
+using Sides = ::testing::Types<KernelSide, OurSide>;
+class SideName {
+ public:
+  template <typename Side>
+  static std::string GetName(int) {
+    return Side::kName;
+  }
+};
+TYPED_TEST_SUITE(Touch, Sides, SideName);
+
+TYPED_TEST(Touch, AChildHasNoMapping) {  // K22
+  TypeParam side(kBpfFMmapable);
+  EXPECT_FALSE(touch(side.at(2)));
+  EXPECT_TRUE(mapped(side.at(2)));
+  const int status = in_child([&] { return mapped(side.at(0)) || mapped(side.at(2)) ? 1 : 0; });
+  EXPECT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+  // Who touches it there gets what any absent address gives.
+  const int killed = in_child([&] {
+    std::signal(SIGSEGV, SIG_DFL);
+    *static_cast<volatile uint8_t*>(pointer(side.at(2))) = 1;
+    return 0;
+  });
+  EXPECT_TRUE(WIFSIGNALED(killed));
+  EXPECT_EQ(WTERMSIG(killed), SIGSEGV);
+  EXPECT_FALSE(touch(side.at(2)));  // the parent's is as it was
+}
+
+TYPED_TEST(Touch, ATouchTakesThePage) {  // K26, K38
+  TypeParam side(kBpfFMmapable);
+  EXPECT_FALSE(touch(side.at(3) + 5));
+  EXPECT_EQ(side.run("peek", side.at(3), 0), uint64_t{1} << 40);
+  EXPECT_EQ(side.run("alloc_pages", side.at(3), 1), 0u);
+  side.run("free_pages", side.at(3), 1);
+  EXPECT_EQ(side.run("peek", side.at(3), 0), 0u);
+  EXPECT_EQ(*static_cast<volatile uint64_t*>(pointer(side.at(3))), 0u);
+  EXPECT_EQ(side.run("alloc_pages", side.at(3), 1), 0u);
+}
+
+// As one that may have a full userfaultfd, ours serves system calls like the kernel (K26).
+TYPED_TEST(Touch, SystemCallsTakeThePage) {
+  TypeParam side(kBpfFMmapable);
+  if constexpr (std::is_same_v<TypeParam, OurSide>) {
+    ASSERT_TRUE(side.syscalls_served() || ::geteuid() != 0);
+    if (!side.syscalls_served()) GTEST_SKIP() << "no full userfaultfd for this user";
+  }
+  EXPECT_EQ(system_calls(side.at(4)), std::pair(0, 0));
+  EXPECT_EQ(side.run("alloc_pages", side.at(4), 1), 0u);
+}
+
+// K30. The signal and its address are the kernel's; its code says that a process sent it.
+TYPED_TEST(Touch, SegvOnFaultFollowsThePages) {
+  TypeParam side(kSegv);
+  const auto expect_refused = [&](uint64_t address) {
+    for (int again = 0; again < 2; ++again) {
+      const auto signal = touch(address);
+      ASSERT_TRUE(signal.has_value());
+      EXPECT_EQ(signal->si_signo, SIGSEGV);
+      EXPECT_EQ(reinterpret_cast<uint64_t>(signal->si_addr), address);
+      EXPECT_EQ(signal->si_code, TypeParam::kSignalCode);
+    }
+    EXPECT_EQ(system_calls(address), std::pair(EFAULT, EFAULT));
+  };
+  for (const uint64_t offset : {0, 1, 24, 4087}) expect_refused(side.at(3) + offset);
+  expect_refused(side.at(kPages - 1));
+  EXPECT_EQ(side.run("alloc_pages", side.at(3), 1), side.at(3));
+  EXPECT_FALSE(touch(side.at(3) + 24));
+  EXPECT_EQ(system_calls(side.at(3)), std::pair(0, 0));
+  expect_refused(side.at(4));
+  EXPECT_EQ(side.run("reserve_pages", side.at(5), 1), 0u);
+  expect_refused(side.at(5));
+  side.run("free_pages", side.at(3), 1);
+  expect_refused(side.at(3) + 24);
+}
+
+// --- a process that has no handler (K30) ---
+
+// Maps the arena and touches an absent page of it, with SIGSEGV as `prepare` leaves it.
+int touch_kernels_in_child(void (*prepare)()) {
+  const auto map = create_kernel_map(
+      {.max_entries = kPages, .map_flags = kSegv, .map_extra = kStart, .name = "segv"});
+  if (!map) throw std::runtime_error(map.error().message);
+  return in_child([&] {
+    void* at = ::mmap(pointer(kStart), kLength, PROT_READ | PROT_WRITE, MAP_SHARED, map->get(), 0);
+    if (at == MAP_FAILED) return 1;
+    prepare();
+    static_cast<volatile uint8_t*>(at)[kPageSize] = 1;
+    return 2;
+  });
+}
+
+int touch_ours_in_child(const OurSide& side, void (*prepare)()) {
+  return in_child([&] {
+    uarena_conn* connection = nullptr;
+    void* base = nullptr;
+    if (uarena_connect(side.socket().c_str(), &connection) < 0 ||
+        uarena_attach(connection, side.id(), 0, &base) < 0)
+      return 1;
+    prepare();
+    static_cast<volatile uint8_t*>(base)[kPageSize] = 1;
+    return 2;
+  });
+}
+
+int killed_by(int status) { return WIFSIGNALED(status) ? WTERMSIG(status) : -status; }
+
+TEST_F(Mapping, WithoutAHandlerTheProcessEnds) {
+  const OurSide side(kSegv);
+  const auto by_default = [] {
+    std::signal(SIGSEGV, SIG_DFL);
+    std::signal(SIGBUS, SIG_DFL);
+  };
+  EXPECT_EQ(killed_by(touch_kernels_in_child(by_default)), SIGSEGV);
+  EXPECT_EQ(killed_by(touch_ours_in_child(side, by_default)), SIGSEGV);
+}
+
+// Difference: the kernel forces its signal on the process; ours can't, poisons the page, and the
+// process ends by the SIGBUS of that.
+TEST_F(Mapping, WithSegvBlockedOrIgnoredTheProcessEndsBySigbusHere) {
+  const OurSide side(kSegv);
+  const auto blocked = [] {
+    std::signal(SIGSEGV, SIG_DFL);
+    std::signal(SIGBUS, SIG_DFL);
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGSEGV);
+    ::sigprocmask(SIG_BLOCK, &set, nullptr);
+  };
+  const auto ignored = [] {
+    std::signal(SIGSEGV, SIG_IGN);
+    std::signal(SIGBUS, SIG_DFL);
+  };
+  for (void (*prepare)() : {+blocked, +ignored}) {
+    EXPECT_EQ(killed_by(touch_kernels_in_child(prepare)), SIGSEGV);
+    EXPECT_EQ(killed_by(touch_ours_in_child(side, prepare)), SIGBUS);
+  }
+}
+
+}  // namespace
+}  // namespace uarena::testing
