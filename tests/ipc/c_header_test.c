@@ -19,7 +19,7 @@ static_assert(sizeof(struct uarena_client_info) == UARENA_CLIENT_INFO_SIZE_V1, "
 static_assert(sizeof(struct uarena_page_extent) == UARENA_PAGE_EXTENT_SIZE_V1, "size");
 
 int main(void) {
-  uarena_conn *conn = NULL;
+  uarena_conn* conn = NULL;
   if (uarena_connect("/nonexistent/uarena.sock", &conn) != -ENOENT || conn != NULL) {
     fprintf(stderr, "connecting to nobody: %s\n", uarena_error());
     return 1;
