@@ -281,9 +281,29 @@ TEST_F(CommandErrors, VerifierRejection) {
   EXPECT_EQ(integer(ok({"arena", "show", "heap"}), "programs"), 0);
 }
 
-// The command's own output may fail, too: a full disk is no success.
+// A place that can't be written to is found before the program runs; a full disk only after it.
 TEST_F(CommandErrors, OutputThatCannotBeWritten) {
   ok({"prog", "load", object("answers")});
+  TempDir dir;
+  const std::string context = "hex:" + le(0, 8);
+  refused({"prog", "run", "echo", "--ctx-in", context, "--ctx-out", dir.path() + "/none/out"},
+          {1, ENOENT, "none/out"});
+  refused({"prog", "run", "echo", "--ctx-in", context, "--ctx-out", dir.path()},
+          {1, EISDIR, dir.path()});
+  const RunOutput mixed = with_json({"prog", "run", "echo", "--ctx-in", context, "--ctx-out", "-"});
+  EXPECT_EQ(mixed.exit_code(), 2);
+  EXPECT_THAT(text(document(mixed), "error"), HasSubstr("--ctx-out -"));
+  EXPECT_EQ(integer(ok({"prog", "show", "echo"}), "run_cnt"), 0);
+  // A run that is refused leaves the file as it was.
+  const std::string kept = file(dir, "kept", "precious");
+  refused({"prog", "run", "echo", "--ctx-out", kept}, {1, EINVAL, "8 bytes of context"});
+  std::ifstream content(kept);
+  EXPECT_EQ(std::string(std::istreambuf_iterator<char>(content), {}), "precious");
+  const RunOutput full =
+      run_command({"/bin/sh", "-c",
+                   UARENA_BIN_DIR "/uarena -s " + broker_.socket() + " arena list >/dev/full"});
+  EXPECT_EQ(full.exit_code(), 1);
+  EXPECT_EQ(full.err, "uarena: cannot write the output: No space left on device\n");
   refused({"prog", "run", "echo", "--ctx-in", "hex:" + le(0, 8), "--ctx-out", "/dev/full"},
           {1, ENOSPC, "/dev/full"});
 }

@@ -36,18 +36,27 @@ TEST_F(Files, HexDigits) {
   }
 }
 
+Result<void> write(const std::string& target, std::span<const std::byte> bytes) {
+  auto file = OutputFile::open("--ctx-out", target);
+  if (!file) return std::unexpected(file.error());
+  return file->write(bytes);
+}
+
 TEST_F(Files, WrittenIsRead) {
   std::vector<std::byte> bytes(10000, std::byte{0xa5});
-  ASSERT_TRUE(write_bytes("--ctx-out", path("ctx"), bytes).has_value());
+  ASSERT_TRUE(write(path("ctx"), bytes).has_value());
   EXPECT_EQ(read_bytes("--ctx-in", path("ctx"), 10000).value(), bytes);
   // Replaced, not appended to.
-  ASSERT_TRUE(write_bytes("--ctx-out", path("ctx"), std::span(bytes).first(3)).has_value());
+  ASSERT_TRUE(write(path("ctx"), std::span(bytes).first(3)).has_value());
+  EXPECT_EQ(read_bytes("--ctx-in", path("ctx"), 10000).value().size(), 3u);
+  // Opened only, it keeps what it holds.
+  ASSERT_TRUE(OutputFile::open("--ctx-out", path("ctx")).has_value());
   EXPECT_EQ(read_bytes("--ctx-in", path("ctx"), 10000).value().size(), 3u);
 }
 
 TEST_F(Files, LimitsAndMissingFiles) {
   std::vector<std::byte> bytes(17);
-  ASSERT_TRUE(write_bytes("--ctx-out", path("ctx"), bytes).has_value());
+  ASSERT_TRUE(write(path("ctx"), bytes).has_value());
   EXPECT_TRUE(read_bytes("--ctx-in", path("ctx"), 17).has_value());
   auto large = read_bytes("--ctx-in", path("ctx"), 16);
   ASSERT_FALSE(large.has_value());
@@ -58,7 +67,7 @@ TEST_F(Files, LimitsAndMissingFiles) {
   EXPECT_EQ(missing.error().why, Why::not_found);
   EXPECT_EQ(missing.error().code, ENOENT);
   EXPECT_EQ(read_bytes("--ctx-in", directory_, 16).error().code, EISDIR);
-  EXPECT_EQ(write_bytes("--ctx-out", directory_, {}).error().code, EISDIR);
+  EXPECT_EQ(OutputFile::open("--ctx-out", directory_).error().code, EISDIR);
 }
 
 }  // namespace

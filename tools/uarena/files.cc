@@ -6,7 +6,6 @@
 
 #include <cerrno>
 
-#include "ipc/base/fd.h"
 #include "ipc/base/log.h"
 
 namespace uarena::cli {
@@ -63,15 +62,23 @@ Result<std::vector<std::byte>> read_bytes(std::string_view what, const std::stri
   return out;
 }
 
-Result<void> write_bytes(std::string_view what, const std::string& target,
-                         std::span<const std::byte> bytes) {
-  Fd fd(target == "-" ? ::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3)
-                      : ::open(target.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
-  if (!fd) return fail_errno(errno, "{} {}: cannot open", what, escaped(target));
+Result<OutputFile> OutputFile::open(std::string_view what, const std::string& target) {
+  std::string name = fmt::format("{} {}", what, escaped(target));
+  const bool replace = target != "-";
+  Fd fd(replace ? ::open(target.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666)
+                : ::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3));
+  if (!fd) return fail_errno(errno, "{}: cannot open", name);
+  return OutputFile(std::move(name), std::move(fd), replace);
+}
+
+Result<void> OutputFile::write(std::span<const std::byte> bytes) {
+  // EINVAL: a pipe or a device, which holds nothing to be replaced.
+  if (replace_ && ::ftruncate(fd_.get(), 0) < 0 && errno != EINVAL)
+    return fail_errno(errno, "{}: cannot replace", name_);
   while (!bytes.empty()) {
-    ssize_t put = ::write(fd.get(), bytes.data(), bytes.size());
+    ssize_t put = ::write(fd_.get(), bytes.data(), bytes.size());
     if (put < 0 && errno == EINTR) continue;
-    if (put < 0) return fail_errno(errno, "{} {}: cannot write", what, escaped(target));
+    if (put < 0) return fail_errno(errno, "{}: cannot write", name_);
     bytes = bytes.subspan(static_cast<size_t>(put));
   }
   return {};

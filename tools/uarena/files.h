@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "ipc/base/fd.h"
 #include "ipc/base/result.h"
 
 namespace uarena::cli {
@@ -16,8 +17,20 @@ namespace uarena::cli {
 Result<std::vector<std::byte>> read_bytes(std::string_view what, const std::string& source,
                                           size_t most);
 
-// Creates or replaces the file; "-" is standard output.
-Result<void> write_bytes(std::string_view what, const std::string& target,
-                         std::span<const std::byte> bytes);
+// A file to be created or replaced; "-" is standard output. It is opened before the work whose
+// result it takes, so that a place that can't be written to is known in time, and keeps what it
+// held until write().
+class OutputFile {
+ public:
+  static Result<OutputFile> open(std::string_view what, const std::string& target);
+  Result<void> write(std::span<const std::byte> bytes);
+
+ private:
+  OutputFile(std::string name, Fd fd, bool replace)
+      : name_(std::move(name)), fd_(std::move(fd)), replace_(replace) {}
+  std::string name_;  // the option and the file, for errors
+  Fd fd_;
+  bool replace_;
+};
 
 }  // namespace uarena::cli

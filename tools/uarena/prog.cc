@@ -1,5 +1,6 @@
 // uarena prog …: load, show, run, dump, unload.
 #include <algorithm>
+#include <optional>
 
 #include "ipc/base/log.h"
 #include "tools/uarena/context.h"
@@ -125,6 +126,18 @@ Result<RunRequest> run_request(const Invocation& call) {
   return request;
 }
 
+// Where the context goes, if anywhere: known to be writable before the program has run.
+Result<std::optional<OutputFile>> ctx_out(Context& context) {
+  const std::string* target = context.call().value("--ctx-out");
+  if (target == nullptr) return std::nullopt;
+  if (*target == "-" && context.output().json())
+    return fail(Why::usage, EINVAL,
+                "--ctx-out -: with -j standard output is for the JSON document, which has ctx_out");
+  auto file = OutputFile::open("--ctx-out", *target);
+  if (!file) return std::unexpected(file.error());
+  return std::move(*file);
+}
+
 Result<void> run(Context& context) {
   auto request = run_request(context.call());
   if (!request) return std::unexpected(request.error());
@@ -132,19 +145,20 @@ Result<void> run(Context& context) {
   if (!id) return std::unexpected(id.error());
   auto broker = context.broker();
   if (!broker) return std::unexpected(broker.error());
+  auto target = ctx_out(context);
+  if (!target) return std::unexpected(target.error());
   auto answer = (*broker)->run(*id, request->ctx, request->repeat);
   if (!answer) return std::unexpected(answer.error());
   RunOutcome outcome{answer->r0, answer->duration_ns, answer->repeat, std::move(answer->ctx)};
-  const std::string* target = context.call().value("--ctx-out");
-  if (target != nullptr) {
-    auto written = write_bytes("--ctx-out", *target, outcome.ctx);
+  if (*target) {
+    auto written = (*target)->write(outcome.ctx);
     if (!written) return written;
   }
   Output& output = context.output();
   if (output.json())
     output.json(run_json(outcome));
   else
-    output.text(run_text(outcome, target == nullptr, output));
+    output.text(run_text(outcome, !*target, output));
   return {};
 }
 
