@@ -41,7 +41,9 @@ class LibraryEnds : public LibraryFixture {
     run.globals = reinterpret_cast<LongRun*>(const_cast<char*>(run.base));
     run.thread = std::thread([this, &run] {
       const Conn own = connect();
-      run.result = uarena_prog_run(own.get(), run.program.id, nullptr, 0, &run.retval, nullptr);
+      // A run ends after 250 ms; on a machine that busy there has to be another one.
+      do run.result = uarena_prog_run(own.get(), run.program.id, nullptr, 0, &run.retval, nullptr);
+      while (run.result == 0 && run.globals->stop == 0);
       run.why = uarena_why();
       run.error = uarena_error();
     });
@@ -101,6 +103,33 @@ TEST_F(LibraryEnds, ThreadsFaultWhileAProgramRuns) {
   EXPECT_TRUE(run.retval == 7 || run.retval == 0) << run.retval;  // 0: 250 ms were over before
 }
 
+// Requests on the control connection do not wait for a run on the same connection.
+TEST_F(LibraryEnds, OneConnectionForTwoThreads) {
+  const Conn conn = connect();
+  const uarena_prog program = load(conn, "long_run").at(0);
+  const uarena_info other = create(conn, "other", 16);
+  volatile char* base = attach(conn, program.arena_id);
+  auto* globals = reinterpret_cast<LongRun*>(const_cast<char*>(base));
+  bool answered_meanwhile = false;
+  // A run is over after 250 ms, which may be too short for a busy machine.
+  for (int i = 0; i < 6 && !answered_meanwhile; i++) {
+    std::atomic<bool> ended = false;
+    globals->turns = globals->stop = 0;
+    std::thread thread([&] {
+      EXPECT_EQ(uarena_prog_run(conn.get(), program.id, nullptr, 0, nullptr, nullptr), 0);
+      ended = true;
+    });
+    EXPECT_TRUE(wait_until([&] { return globals->turns > 0; }));
+    *page(attach(conn, other.id), 3) = 1;
+    EXPECT_EQ(stat(conn, other.id).pages_allocated, 1u);
+    EXPECT_EQ(uarena_detach(conn.get(), other.id), 0);
+    answered_meanwhile = !ended;
+    globals->stop = 1;
+    thread.join();
+  }
+  EXPECT_TRUE(answered_meanwhile);
+}
+
 TEST_F(LibraryEnds, UnloadWhileItRunsElsewhere) {
   Running run;
   start(run);
@@ -111,7 +140,8 @@ TEST_F(LibraryEnds, UnloadWhileItRunsElsewhere) {
   EXPECT_EQ(uarena_prog_run(run.conn.get(), run.program.id, nullptr, 0, nullptr, nullptr), -ENOENT);
   run.globals->stop = 1;
   run.thread.join();
-  EXPECT_EQ(run.result, 0) << run.error;  // it ran to its end
+  // It ran to its end; where that came by itself, there was no next time.
+  EXPECT_THAT(run.result, ::testing::AnyOf(0, -ENOENT)) << run.error;
   EXPECT_EQ(uarena_detach(run.conn.get(), arena), 0);
   EXPECT_EQ(uarena_delete(run.conn.get(), arena), 0) << uarena_error();
 }

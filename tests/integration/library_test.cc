@@ -198,6 +198,39 @@ TEST_F(Library, AllocFreeReserve) {
   EXPECT_EQ(*page(base, 1), 0);  // not what was there before
 }
 
+TEST_F(Library, Programs) {
+  const Conn conn = connect();
+  const std::string bpf = std::string(UARENA_BPF_DIR) + "/";
+  constexpr int kWhyRejected = 6;
+  uarena_prog program{};
+  ASSERT_EQ(uarena_prog_load(conn.get(), (bpf + "answers.bpf.o").c_str(), 0, &program, 1), 1);
+  EXPECT_STREQ(program.name, "echo");
+  EXPECT_STREQ(program.section, "syscall");
+  EXPECT_EQ(program.ctx_size, 8u);
+  EXPECT_GT(program.jited_bytes, 0u);
+  EXPECT_EQ(program.arena_id, 0u);
+  int32_t ctx[2] = {-5, 0}, retval = 0;
+  uint64_t duration = 0;
+  EXPECT_EQ(uarena_prog_run(conn.get(), program.id, ctx, sizeof ctx, &retval, &duration), 0);
+  EXPECT_EQ(retval, -5);
+  EXPECT_EQ(ctx[1], 1);
+  EXPECT_EQ(uarena_prog_run(conn.get(), program.id, ctx, 4, &retval, nullptr), -EINVAL);
+  EXPECT_THAT(uarena_error(), HasSubstr("8 bytes of context, 4 were given"));
+  EXPECT_EQ(ctx[1], 1);
+  // The object has two programs, of which one is refused; nothing of it remains.
+  EXPECT_EQ(uarena_prog_load(conn.get(), (bpf + "second_is_bad.bpf.o").c_str(), 0, &program, 1),
+            -EACCES);
+  EXPECT_EQ(uarena_why(), kWhyRejected);
+  EXPECT_THAT(uarena_error(), HasSubstr("program bad: insn 1"));
+  EXPECT_THAT(uarena_log(), HasSubstr("R1"));
+  uarena_info info{};
+  EXPECT_EQ(uarena_find(conn.get(), "never_made", &info), -ENOENT);
+  EXPECT_EQ(uarena_prog_load(conn.get(), (bpf + "none.o").c_str(), 0, nullptr, 0), -ENOENT);
+  EXPECT_STREQ(uarena_log(), "");  // of the last load
+  EXPECT_EQ(uarena_prog_load(conn.get(), (bpf + "globals.bpf.o").c_str(), 4711, nullptr, 0),
+            -ENOENT);
+}
+
 TEST_F(Library, SystemCallsIntoAbsentPages) {
   const Conn conn = connect();
   const uarena_info plain = create(conn, "plain", 16);
