@@ -114,7 +114,8 @@ TEST_F(LibraryEnds, OneConnectionForTwoThreads) {
   // A run is over after 250 ms, which may be too short for a busy machine.
   for (int i = 0; i < 6 && !answered_meanwhile; i++) {
     std::atomic<bool> ended = false;
-    globals->turns = globals->stop = 0;
+    globals->turns = 0;
+    globals->stop = 0;
     std::thread thread([&] {
       EXPECT_EQ(uarena_prog_run(conn.get(), program.id, nullptr, 0, nullptr, nullptr), 0);
       ended = true;
