@@ -7,10 +7,16 @@
 // of the same call: every cycle among remembered states needs such an edge, so every endless run
 // passes that may_goto again and again, and it ends there. Any other return to an equal open state
 // is an endless loop.
+//
+// A may_goto counts per call, so that argument holds while a cycle stays in the call. A closed node
+// from which a cut leads back to an open one is part of a cycle that is still being walked: it ends
+// paths of its own call only. A path of a later call of the same function would close a cycle that
+// leaves the may_goto's frame and enters it anew, with its count full again.
 #include "jit/verifier/explore.h"
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 
 namespace uarena::jit::verifier {
 namespace {
@@ -32,9 +38,17 @@ struct Node {
   size_t at = 0;
   uint32_t waiting = 1;  // paths from here that are not finished
   unsigned rounds = 0;   // widenings that led to this state
+  uint32_t serial = 0;   // in the order of remembering, so parents have lower ones
   uint64_t may_gotos = 0;
   uint32_t hits = 0;
   uint32_t misses = 0;
+};
+
+// Of every node ever remembered, by serial. `back_to`: the oldest node that its paths, as far as
+// they are walked, lead back to; its own serial if to none before it.
+struct Cycle {
+  uint32_t back_to;
+  bool open;
 };
 
 // The nodes of one instruction.
@@ -222,8 +236,11 @@ class Explorer {
     auto& closed = nodes_[at].closed;
     for (size_t n = 0; n < closed.size(); ++n) {
       Node& node = *closed[n];
-      if (same_calls(node.state, path_.state) && subsumes(node.state, path_.state)) {
+      const std::optional<uint32_t> back_to = open_cycle(node.serial);
+      const bool may_end = !back_to || node.state.top().activation == path_.state.top().activation;
+      if (may_end && same_calls(node.state, path_.state) && subsumes(node.state, path_.state)) {
         ++node.hits;
+        if (back_to) leads_back_to(*back_to);
         return true;
       }
       if (++node.misses > 8 + 4 * node.hits) {  // seldom of use
@@ -234,6 +251,22 @@ class Explorer {
       }
     }
     return false;
+  }
+
+  // The open node that a closed one leads back to. None: all that can follow it was walked.
+  std::optional<uint32_t> open_cycle(uint32_t serial) const {
+    while (!cycles_[serial].open) {
+      const uint32_t back_to = cycles_[serial].back_to;
+      if (back_to == serial) return std::nullopt;
+      serial = back_to;
+    }
+    return serial;
+  }
+
+  // The path at hand ends because its continuations are those of an open node, or lead to it.
+  void leads_back_to(uint32_t serial) {
+    uint32_t& back_to = cycles_[path_.parent->serial].back_to;
+    back_to = std::min(back_to, serial);
   }
 
   Checked<> look_for_endless_loop(size_t at) {
@@ -262,6 +295,7 @@ class Explorer {
           before.top().activation != path_.state.top().activation)
         continue;
       if (subsumes(before, path_.state)) {
+        leads_back_to((*node)->serial);
         end_path();
         return {};
       }
@@ -289,6 +323,8 @@ class Explorer {
     node->parent = path_.parent;
     node->at = at;
     node->may_gotos = path_.may_gotos;
+    node->serial = static_cast<uint32_t>(cycles_.size());
+    cycles_.push_back({node->serial, true});
     // The path at hand now counts for the new node, and the new node for its parent.
     path_.parent = node.get();
     path_.distance = 0;
@@ -303,6 +339,11 @@ class Explorer {
       auto& [open, closed, passes] = nodes_[node->at];
       UARENA_ASSERT(!open.empty() && open.back().get() == node,
                     "insn {}: nodes closed out of order", node->at);
+      cycles_[node->serial].open = false;
+      if (parent != nullptr) {
+        uint32_t& back_to = cycles_[parent->serial].back_to;
+        back_to = std::min(back_to, cycles_[node->serial].back_to);
+      }
       closed.push_back(std::move(open.back()));
       open.pop_back();
       node = parent;
@@ -340,6 +381,7 @@ class Explorer {
   const Limits limits_;
   Findings found_;
   std::vector<Nodes> nodes_;
+  std::vector<Cycle> cycles_;
   size_t node_count_ = 0;
   std::vector<Path> waiting_;
   Path path_;
