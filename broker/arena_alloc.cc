@@ -37,6 +37,10 @@ uint64_t Arena::alloc_pages(uint64_t addr, uint32_t page_cnt, int node_id, uint6
     const std::optional<uint32_t> first =
         fixed ? std::optional(in.page_of(addr)) : in.table.find(page_cnt);
     if (!first || !in.table.all_free({*first, page_cnt})) return 0;
+    if (in.wait_for_work(guard, {*first, page_cnt})) {  // a free, which comes first
+      --attempt;
+      continue;
+    }
     const int error = in.allocate(guard, {*first, page_cnt}, origin);
     if (error == 0) return in.address_of(*first);
     if (fixed || error != EEXIST) return 0;
@@ -55,9 +59,9 @@ void Arena::free_pages(uint64_t addr, uint32_t page_cnt) {
     const PageRange batch = {static_cast<uint32_t>(page),
                              static_cast<uint32_t>(std::min<uint64_t>(Impl::kBatch, end - page))};
     Impl::Guard guard(in.lock);
-    // Pages that an alloc has not even returned yet: it comes first.
-    in.claim_done.wait(guard, [&] { return !in.being_claimed(batch); });
-    in.free_batch(batch);
+    // Pages that an alloc has not even returned yet: it comes first. So does an earlier free.
+    in.wait_for_work(guard, batch);
+    in.free_batch(guard, batch);
   }
 }
 
@@ -67,7 +71,9 @@ int Arena::reserve_pages(uint64_t addr, uint32_t page_cnt) {
   const PageRange pages = {in.page_of(addr), page_cnt};
   if (pages.end() > in.page_count()) return -EINVAL;
   Impl::Guard guard(in.lock);
-  if (!in.table.all_free(pages)) return -EBUSY;
+  do {
+    if (!in.table.all_free(pages)) return -EBUSY;
+  } while (in.wait_for_work(guard, pages));
   in.table.take(pages, Origin::reserved);
   return 0;
 }
@@ -83,6 +89,7 @@ Result<void> Arena::install_globals(uint64_t offset, std::span<const std::byte> 
   const PageRange pages = {first, end - first};
   {
     Impl::Guard guard(in.lock);
+    in.wait_for_work(guard, pages);
     const int error =
         in.table.all_free(pages) ? in.allocate(guard, pages, Origin::fault) : int{EEXIST};
     if (error == EEXIST)
@@ -98,20 +105,20 @@ Result<void> Arena::install_globals(uint64_t offset, std::span<const std::byte> 
 int Arena::Impl::allocate(Guard& guard, PageRange pages, Origin origin) {
   if (auto charged = page_charge.grow(pages.count); !charged) return charged.error().code;
   table.take(pages, origin);
-  Claiming claiming{pages};
-  claims.push_back(&claiming);
+  Work claiming{pages};
+  work.push_back(&claiming);
   uint32_t done = 0;
   const int error = claim_without_lock(guard, claiming, done);
-  if (error != 0) give_up(claiming, done, error);
-  std::erase(claims, &claiming);
-  claim_done.notify_all();
+  if (error != 0) give_up(guard, claiming, done, error);
+  std::erase(work, &claiming);
+  work_done.notify_all();
   return error;
 }
 
 // Claims page after page; `done` tells how many exist at the end. Others may do anything meanwhile
 // but free these pages: faults on them are served (and noted), since the table calls them
 // allocated.
-int Arena::Impl::claim_without_lock(Guard& guard, Claiming& claiming, uint32_t& done) {
+int Arena::Impl::claim_without_lock(Guard& guard, Work& claiming, uint32_t& done) {
   const PageRange pages = claiming.pages;
   while (done < pages.count) {
     guard.unlock();
@@ -127,11 +134,11 @@ int Arena::Impl::claim_without_lock(Guard& guard, Claiming& claiming, uint32_t& 
   return 0;
 }
 
-void Arena::Impl::give_up(const Claiming& claiming, uint32_t done, int error) {
+void Arena::Impl::give_up(Guard& guard, Work& claiming, uint32_t done, int error) {
   const PageRange pages = claiming.pages;
   PageRange rest = {pages.first + done, pages.count - done};
   if (error == EEXIST) {  // the pages that somebody else made
-    const uint32_t found = std::max(1U, file.present_at_start(rest));
+    const uint32_t found = std::max(1U, present_at_start(rest));
     table.assign({rest.first, found}, Origin::fault);
     if (!std::exchange(tampering_logged, true))  // once: whoever does it can do it all day
       log(LogLevel::warning, "arena.page_not_ours",
@@ -145,7 +152,19 @@ void Arena::Impl::give_up(const Claiming& claiming, uint32_t done, int error) {
     return;
   }
   for (uint32_t i = 0; i < done; i += kBatch)
-    free_batch({pages.first + i, std::min(kBatch, done - i)});
+    free_batch(guard, {pages.first + i, std::min(kBatch, done - i)});
+}
+
+uint32_t Arena::Impl::present_at_start(PageRange pages) const {
+  unsigned char present[kBatch];
+  for (uint32_t done = 0; done < pages.count;) {
+    const uint32_t count = std::min(kBatch, pages.count - done);
+    view.presence({pages.first + done, count}, present);
+    const auto absent = std::find(present, present + count, 0);
+    done += static_cast<uint32_t>(absent - present);
+    if (absent != present + count) return done;
+  }
+  return pages.count;
 }
 
 // Pages that a fault has claimed stay, as the fault's; the others were never made.
@@ -163,20 +182,36 @@ void Arena::Impl::release_but(PageRange pages, const std::vector<uint32_t>& serv
   }
 }
 
-void Arena::Impl::free_batch(PageRange pages) {
+void Arena::Impl::free_batch(Guard& guard, PageRange pages) {
+  Work freeing{pages, true};
+  work.push_back(&freeing);
+  guard.unlock();
   // Also where the table knows of no page: what a client made behind our back goes the same way.
-  if (auto punched = file.punch(pages); !punched) {
-    log(LogLevel::error, "arena.free_failed",
-        {{"id", identity.id}, {"page", pages.first}, {"error", punched.error().message}});
-    return;
-  }
-  page_charge.shrink(table.release(pages));
+  auto punched = file.punch(pages);
+  guard.lock();
+  std::erase(work, &freeing);
+  work_done.notify_all();
+  if (punched) return release_but(pages, freeing.served);
+  log(LogLevel::error, "arena.free_failed",
+      {{"id", identity.id}, {"page", pages.first}, {"error", punched.error().message}});
 }
 
-bool Arena::Impl::being_claimed(PageRange pages) const {
-  return std::ranges::any_of(claims, [&](const Claiming* claiming) {
-    return claiming->pages.first < pages.end() && pages.first < claiming->pages.end();
+bool Arena::Impl::worked_on(PageRange pages) const {
+  return std::ranges::any_of(work, [&](const Work* at) {
+    return at->pages.first < pages.end() && pages.first < at->pages.end();
   });
+}
+
+bool Arena::Impl::being_freed(uint32_t page) const {
+  return std::ranges::any_of(work, [&](const Work* at) {
+    return at->freeing && page - at->pages.first < at->pages.count;
+  });
+}
+
+bool Arena::Impl::wait_for_work(Guard& guard, PageRange pages) {
+  if (!worked_on(pages)) return false;
+  work_done.wait(guard, [&] { return !worked_on(pages); });
+  return true;
 }
 
 }  // namespace uarena::broker

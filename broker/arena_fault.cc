@@ -62,7 +62,13 @@ int Arena::Impl::prefault_batch(PageRange pages, uint32_t& made) {
 
 int Arena::Impl::ensure_present(uint32_t page, uint32_t& made) {
   const PageState state = table.entry(page).state();
-  if (state == PageState::allocated) return claim_allocated(page, made);
+  if (state == PageState::allocated) {
+    if (!segv_on_fault() || !being_freed(page)) return claim_allocated(page, made);
+    // K30: gone is gone, though the table does not say so yet; until then it is there.
+    unsigned char present = 0;
+    view.presence({page, 1}, &present);
+    return present != 0 ? 0 : EFAULT;
+  }
   if (segv_on_fault()) return EFAULT;                                  // K30
   if (state == PageState::reserved) return fill_reserved(page, made);  // K29
   return fill_free({page, 1}, made);
@@ -72,9 +78,16 @@ int Arena::Impl::claim_allocated(uint32_t page, uint32_t& made) {
   const KernelView::Claimed claimed = view.claim({page, 1});
   if (claimed.pages == 0) return claimed.error == EEXIST ? 0 : claimed.error;
   ++made;
-  for (Claiming* claiming : claims)
-    if (page - claiming->pages.first < claiming->pages.count) claiming->served.push_back(page);
+  note_served({page, 1});
   return 0;
+}
+
+// Whoever works on these pages without the lock must leave them as they are.
+void Arena::Impl::note_served(PageRange pages) {
+  for (Work* at : work)
+    for (uint64_t page = pages.first; page < pages.end(); ++page)
+      if (page - at->pages.first < at->pages.count)
+        at->served.push_back(static_cast<uint32_t>(page));
 }
 
 // Free pages that somebody else made are taken as they are: that is what the fault asked for.
@@ -90,9 +103,11 @@ int Arena::Impl::fill_free(PageRange pages, uint32_t& made) {
       ++done;
     } else if (claimed.error != 0) {
       page_charge.shrink(table.release({pages.first + done, pages.count - done}));
+      note_served({pages.first, done});
       return claimed.error;
     }
   }
+  note_served(pages);
   return 0;
 }
 
@@ -101,7 +116,10 @@ int Arena::Impl::fill_reserved(uint32_t page, uint32_t& made) {
   table.assign({page, 1}, Origin::fault);
   const KernelView::Claimed claimed = view.claim({page, 1});
   made += claimed.pages;
-  if (claimed.error == 0 || claimed.error == EEXIST) return 0;
+  if (claimed.error == 0 || claimed.error == EEXIST) {
+    note_served({page, 1});
+    return 0;
+  }
   table.assign({page, 1}, Origin::reserved);
   page_charge.shrink(1);
   return claimed.error;

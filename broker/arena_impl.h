@@ -1,13 +1,16 @@
 // The inside of an arena, shared by arena*.cc and nobody else. One lock guards the page table, the
-// charge and the list of claims under way; it is never held over more than kBatch pages' worth of
-// system calls, so that a fault waits for a fraction of a millisecond at most, whatever a program
-// or another client does at that moment (only writing the table entries of a huge allocation, some
-// nanoseconds each, is one piece).
+// charge and the list of claims and frees under way; it is never held over more than kBatch pages'
+// worth of system calls, so that a fault waits for a fraction of a millisecond at most, whatever a
+// program or another client does at that moment (only writing the table entries of a huge
+// allocation, some nanoseconds each, is one piece). Nor is it held over a system call that takes
+// the file's inode lock, as punching does: whoever has the file can hold that lock by a write that
+// hangs in a page fault, or by a fallocate of 4 GiB.
 //
 // The order of things, for a death at any moment and for others who look in between:
 //   allocate: charge, table says allocated (published), then the pages are claimed. Dead in
 //             between: an allocated page that is absent; a fault on it claims it.
-//   free:     the pages are punched, then the table says free. Dead in between: the same.
+//   free:     the pages are punched, then the table says free. Dead in between: the same. A page
+//             that a fault made in between stays, as the fault's.
 // So a page that the table calls free is absent, unless somebody other than us made it.
 #pragma once
 
@@ -29,10 +32,13 @@ struct Arena::Impl {
   // Pages per turn under the lock where each costs system calls: about 100 us.
   static constexpr uint32_t kBatch = 64;
 
-  // A range that the table calls allocated and whose pages are being claimed without the lock.
-  // `served` are pages that a fault has claimed meanwhile.
-  struct Claiming {
+  // A range on which somebody works without the lock. Claiming: the table calls its pages
+  // allocated, and they are being made. Freeing: whatever the table calls them, they are being
+  // punched. Nobody else allocates, reserves or frees there; `served` are pages that a fault has
+  // made meanwhile.
+  struct Work {
     PageRange pages;
+    bool freeing = false;
     std::vector<uint32_t> served = {};
   };
 
@@ -51,16 +57,23 @@ struct Arena::Impl {
   // 0: the pages, which were free, are allocated and zero. Else nothing is allocated: EEXIST (a
   // page was there already), ENOMEM or ENOSPC, or the errno of a refused charge.
   int allocate(Guard& guard, PageRange pages, Origin origin);
-  int claim_without_lock(Guard& guard, Claiming& claiming, uint32_t& done);
-  void give_up(const Claiming& claiming, uint32_t done, int error);
+  int claim_without_lock(Guard& guard, Work& claiming, uint32_t& done);
+  void give_up(Guard& guard, Work& claiming, uint32_t done, int error);
   void release_but(PageRange pages, const std::vector<uint32_t>& served);
-  // At most kBatch pages: out of the file, then free in the table. The caller holds the lock.
-  void free_batch(PageRange pages);
-  bool being_claimed(PageRange pages) const;
+  // At most kBatch pages: out of the file, then free in the table. The caller holds the lock; it is
+  // released in between.
+  void free_batch(Guard& guard, PageRange pages);
+  // How many pages from the beginning of the range are in the file.
+  uint32_t present_at_start(PageRange pages) const;
+  bool worked_on(PageRange pages) const;
+  bool being_freed(uint32_t page) const;
+  // Waits until nobody works on any of these pages; whether it had to.
+  bool wait_for_work(Guard& guard, PageRange pages);
 
   // arena_fault.cc. The caller holds the lock. 0 when the page is there now; EFAULT: nobody may
   // make it (SEGV_ON_FAULT); or why it could not be made. Counts pages that are new.
   int ensure_present(uint32_t page, uint32_t& made);
+  void note_served(PageRange pages);
   int claim_allocated(uint32_t page, uint32_t& made);
   int fill_free(PageRange pages, uint32_t& made);
   int fill_reserved(uint32_t page, uint32_t& made);
@@ -75,8 +88,8 @@ struct Arena::Impl {
   mutable FairMutex lock;  // guards everything below
   PageTable table;
   Charge page_charge;
-  std::vector<Claiming*> claims;
-  std::condition_variable_any claim_done;
+  std::vector<Work*> work;
+  std::condition_variable_any work_done;
   uint64_t faults = 0;
   bool tampering_logged = false;
 };

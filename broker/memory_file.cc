@@ -7,7 +7,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 0x0008U  // Linux 6.3; newer than the installed headers
@@ -75,14 +74,6 @@ uint64_t MemoryFile::blocks() const {
   const int rc = ::fstat(fd_.get(), &st);
   UARENA_ASSERT(rc == 0, "fstat of a memory file: errno {}", errno);
   return static_cast<uint64_t>(st.st_blocks) / kSectorsPerPage;
-}
-
-uint32_t MemoryFile::present_at_start(PageRange pages) const {
-  const auto start = static_cast<off_t>(pages.first * kPageSize);
-  const off_t hole = ::lseek(fd_.get(), start, SEEK_HOLE);
-  if (hole < start) return 0;  // ENXIO can't be: the file's size is fixed
-  const uint64_t present = static_cast<uint64_t>(hole - start) / kPageSize;
-  return static_cast<uint32_t>(std::min<uint64_t>(present, pages.count));
 }
 
 }  // namespace uarena::broker

@@ -39,9 +39,6 @@ class MemoryFile {
   Result<void> write(uint64_t offset, std::span<const std::byte> bytes);
   // Pages that the file holds: the trip-wire against clients that fill it behind our back.
   uint64_t blocks() const;
-  // How many pages at the beginning of the range are present, as far as the file tells: pages that
-  // were preallocated but never touched count as absent.
-  uint32_t present_at_start(PageRange pages) const;
 
  private:
   MemoryFile(Fd fd, uint64_t size) : fd_(std::move(fd)), size_(size) {}

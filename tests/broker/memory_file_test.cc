@@ -75,15 +75,5 @@ TEST(MemoryFile, PunchTakesPagesOutOfEveryMapping) {
   ::munmap(map, file.size());
 }
 
-TEST(MemoryFile, RunsOfPresentPages) {
-  MemoryFile file = file_of(8);
-  ASSERT_TRUE(file.write(2 * kPageSize, bytes(3 * kPageSize, 1)));
-  EXPECT_EQ(file.present_at_start({0, 8}), 0U);
-  EXPECT_EQ(file.present_at_start({2, 6}), 3U);
-  EXPECT_EQ(file.present_at_start({3, 6 - 1}), 2U);
-  EXPECT_EQ(file.present_at_start({2, 2}), 2U);
-  EXPECT_EQ(file.present_at_start({7, 1}), 0U);
-}
-
 }  // namespace
 }  // namespace uarena::broker
