@@ -24,6 +24,9 @@ namespace {
 // As in the kernel: more branches waiting than this is no ordinary program.
 constexpr size_t kMaxWaiting = 8192;
 constexpr size_t kMaxNodes = 100'000;
+// What remembered and waiting states may take together. A state can have 60 KiB, so that their
+// numbers alone would allow one object gigabytes; ordinary programs stay below 50 MiB.
+constexpr size_t kMaxStateBytes = size_t{256} << 20;
 // How many of the newest open nodes are looked at for an endless loop, and from how many on only
 // some passes are remembered.
 constexpr size_t kRecent = 16;
@@ -57,6 +60,13 @@ struct Nodes {
   std::vector<std::unique_ptr<Node>> closed;
   uint64_t passes = 0;
 };
+
+size_t bytes_of(const State& state) {
+  size_t bytes = 0;
+  for (const Frame& frame : state.frames)
+    bytes += sizeof(Frame) + frame.stack.size() * sizeof(Slot);
+  return bytes;
+}
 
 struct Path {
   State state;
@@ -111,6 +121,7 @@ class Explorer {
     if (waiting_.empty()) return false;
     path_ = std::move(waiting_.back());
     waiting_.pop_back();
+    state_bytes_ -= bytes_of(path_.state);
     trace_.resize(path_.length);
     walking_ = true;
     return true;
@@ -210,10 +221,18 @@ class Explorer {
   Checked<> wait_at(size_t target, State state, size_t at) {
     if (waiting_.size() >= kMaxWaiting)
       return fault(at, E2BIG, "too complex: {} branches wait to be walked", kMaxWaiting);
+    if (auto ok = make_room(state, at); !ok) return ok;
     ++path_.parent->waiting;
     waiting_.push_back(
         {std::move(state), target, path_.parent, trace_.size(), path_.may_gotos, path_.distance});
     return {};
+  }
+
+  Checked<> make_room(const State& state, size_t at) {
+    state_bytes_ += bytes_of(state);
+    if (state_bytes_ <= kMaxStateBytes) return {};
+    return fault(at, E2BIG, "too complex: states of more than {} MiB to compare with",
+                 kMaxStateBytes >> 20);
   }
 
   // --- remembered states ---
@@ -245,6 +264,7 @@ class Explorer {
       }
       if (++node.misses > 8 + 4 * node.hits) {  // seldom of use
         std::swap(closed[n], closed.back());
+        state_bytes_ -= bytes_of(closed.back()->state);
         closed.pop_back();
         --node_count_;
         --n;
@@ -317,6 +337,7 @@ class Explorer {
   Checked<> remember(size_t at) {
     if (node_count_ >= kMaxNodes)
       return fault(at, E2BIG, "too complex: {} states to compare with", kMaxNodes);
+    if (auto ok = make_room(path_.state, at); !ok) return ok;
     ++node_count_;
     auto node = std::make_unique<Node>();
     node->state = path_.state;
@@ -383,6 +404,7 @@ class Explorer {
   std::vector<Nodes> nodes_;
   std::vector<Cycle> cycles_;
   size_t node_count_ = 0;
+  size_t state_bytes_ = 0;  // of nodes and of what waits
   std::vector<Path> waiting_;
   Path path_;
   bool walking_ = false;

@@ -228,6 +228,33 @@ INSTANTIATE_TEST_SUITE_P(Text, VerifierCase, testing::ValuesIn(read_cases()),
                            return param.param.file + "_" + param.param.name;
                          });
 
+// Eight full frames make large states, and a long loop without forks many of them.
+TEST(VerifierLimits, MemoryForStates) {
+  Case c{"large_states", "", 0, {}, {}};
+  for (int frame = 0; frame < 8; ++frame) {
+    if (frame > 0) c.text += fmt::format("function f{}\n", frame);
+    for (int slot = 1; slot <= 64; ++slot)
+      c.text += fmt::format("*(u64 *)(r10 -{}) = {}\n", 8 * slot, slot);
+    c.text += "r2 = r10\nr0 = 0\n";  // who takes the frame's address keeps it all
+    if (frame < 7) c.text += fmt::format("call f{}\nexit\n", frame + 1);
+  }
+  c.text += "r6 = 0\nagain:\n";
+  for (int n = 0; n < 800; ++n) {
+    for (int m = 0; m < 7; ++m) c.text += "r0 = 1\n";
+    c.text += "goto pc+0\n";
+  }
+  c.text += "r6 += 1\nif r6 == 1000000 goto end\ngotol again\nend:\nexit\n";
+  Built b = build(c);
+  VerifierInput input;
+  input.object = &b.object;
+  input.kfuncs = &b.kfuncs;
+  const auto result = verify(input);
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().error.code, E2BIG);
+  EXPECT_NE(result.error().error.message.find("256 MiB"), std::string::npos)
+      << result.error().error.message;
+}
+
 TEST(VerifierCases, AreMany) { EXPECT_GE(read_cases().size(), 80u); }
 
 }  // namespace
