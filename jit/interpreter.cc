@@ -214,8 +214,8 @@ class Frame {
         call(insn, next);
         return next;
       case kJcond:
-        return --may_goto_.count == 0 && !may_goto_renew(&may_goto_, &run_) ? target(insn, next)
-                                                                            : next;
+        if (--may_goto_.count != 0 && --run_.may_goto_left != 0) return next;
+        return may_goto_renew(&may_goto_, &run_) ? next : target(insn, next);
       default:
         break;
     }

@@ -41,7 +41,11 @@ struct RunContext {
   const ArenaView* arena = nullptr;  // null: the program has none
   void* user = nullptr;              // whoever started the run
   std::atomic<uint64_t> faults{0};   // accesses to absent pages, loads and stores
-  bool may_goto_expired = false;     // a may_goto ran into its 250 ms
+  bool may_goto_expired = false;     // a may_goto ran into its 250 ms, or all into the run's limit
+  // What bounds the run as a whole: loops of callers start callees' loops with 250 ms each.
+  uint64_t may_goto_left = 0xffff;   // may_gotos of all frames until the clock is read
+  uint64_t may_goto_started_ns = 0;  // 0: the clock was not read yet
+  uint64_t may_goto_limit_ns = 10'000'000'000;
 };
 
 // A function that programs call. Arguments are R1..R5, the result is R0; the signature is the same

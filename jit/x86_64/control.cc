@@ -132,6 +132,8 @@ void Emitter::emit_may_goto(size_t at) {
   const int count = may_goto_slot_ - int{offsetof(MayGoto, count)};
   dec(qword[rbp - count]);
   jz(slow.entry, T_NEAR);
+  dec(qword[r9 + offsetof(RunContext, may_goto_left)]);
+  jz(slow.entry, T_NEAR);
   L(slow.resume);
 }
 

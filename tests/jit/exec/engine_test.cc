@@ -59,6 +59,40 @@ TEST_P(Engine, MayGotoLetsAShortLoopFinish) {
   EXPECT_EQ(run_once(*loop), (Outcome{200000, 0, false}));
 }
 
+// Loops around calls of functions with loops: each would have its own 250 ms, and the outer ones
+// would look at the clock after 65,535 rounds of the inner ones.
+TEST_P(Engine, MayGotosOfARunEndTogether) {
+  const auto nested = program(
+      "r6 = 6\n"
+      "again:\n"
+      "may_goto done\n"
+      "call middle\n"
+      "goto again\n"
+      "done:\n"
+      "r0 = r6\n"
+      "exit\n"
+      "middle:\n"
+      "may_goto end\n"
+      "call inner\n"
+      "goto pc-3\n"
+      "end:\n"
+      "r0 = 0\n"
+      "exit\n"
+      "inner:\n"  // ends by itself before its count does
+      "r1 = 1000\n"
+      "may_goto pc+2\n"
+      "r1 += -1\n"
+      "if r1 != 0 goto pc-3\n"
+      "r0 = 0\n"
+      "exit\n");
+  RunContext context;
+  context.may_goto_limit_ns = 20'000'000;
+  const auto start = std::chrono::steady_clock::now();
+  EXPECT_EQ(nested->run({}, context), 6u);
+  EXPECT_TRUE(context.may_goto_expired);
+  EXPECT_GE(std::chrono::steady_clock::now() - start, std::chrono::milliseconds(20));
+}
+
 TEST_P(Engine, EveryFrameHasItsOwnStackAndRegisters) {
   const auto nested = program(
       "r6 = 100\n"
