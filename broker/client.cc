@@ -1,5 +1,7 @@
 #include "broker/client.h"
 
+#include "ipc/close_untrusted.h"
+
 namespace uarena::broker {
 
 Result<std::unique_ptr<Client>> Client::open(ipc::EventLoop& loop, Fd socket,
@@ -14,6 +16,8 @@ Result<std::unique_ptr<Client>> Client::open(ipc::EventLoop& loop, Fd socket,
 }
 
 void Client::on_record(ipc::Record&& record) {
+  // All that a control connection has use for are userfaultfds; they pass.
+  ipc::sift_untrusted(record.fds);
   auto reply = session_->answer(std::move(record), ipc::EventLoop::Clock::now());
   if (!reply) return connection_->close({EPROTO, "the client sent what is no message"});
   connection_->send(std::move(*reply));

@@ -8,6 +8,7 @@
 #include "broker/wire_records.h"
 #include "ipc/base/log.h"
 #include "ipc/base/memory_map.h"
+#include "ipc/close_untrusted.h"
 
 namespace uarena::broker {
 namespace {
@@ -15,11 +16,21 @@ namespace {
 using ipc::Record;
 using ipc::Request;
 
+bool is_regular(int fd) {
+  struct stat info{};
+  return ::fstat(fd, &info) == 0 && S_ISREG(info.st_mode);
+}
+
+std::vector<Fd> one(Fd fd) {
+  std::vector<Fd> fds;
+  fds.push_back(std::move(fd));
+  return fds;
+}
+
 // The object's bytes, copied: a client may change or truncate its file while we look at it.
 Result<std::vector<std::byte>> read_object_untrusted(int fd) {
   struct stat info{};
-  if (::fstat(fd, &info) != 0) return fail_errno(errno, "cannot look at the object's descriptor");
-  if (!S_ISREG(info.st_mode))
+  if (fd < 0 || ::fstat(fd, &info) != 0)  // what is no regular file was taken out before
     return fail(EINVAL, "the object's descriptor is no regular file or memfd");
   if (info.st_size <= 0 || static_cast<uint64_t>(info.st_size) > jit::kMaxObjectBytes)
     return fail(Why::rejected, EFBIG, "the object has {} bytes, allowed are 1..{}", info.st_size,
@@ -72,6 +83,8 @@ bool RunRequests::serve(int socket, RunClient& client) {
     return false;
   }
   Record reply;
+  for (Fd& fd : record->fds)
+    if (!is_regular(fd.get())) ipc::close_untrusted(one(std::move(fd)));
   auto request = ipc::decode_request_untrusted(std::move(*record));
   if (!request) {
     if (!request.error().seq) return false;

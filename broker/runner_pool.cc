@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "ipc/base/log.h"
+#include "ipc/close_untrusted.h"
 
 namespace uarena::broker {
 namespace {
@@ -95,11 +96,16 @@ size_t RunnerPool::channels() const {
 }
 
 void RunnerPool::finish(int socket) {
-  std::lock_guard guard(lock_);
-  const auto found = channels_.find(socket);
-  UARENA_ASSERT(found != channels_.end(), "run channel {}", socket);
-  found->second.client->channels.fetch_sub(1);
-  channels_.erase(found);  // closes the socket, which leaves the epoll set by that
+  Fd ended;
+  {
+    std::lock_guard guard(lock_);
+    const auto found = channels_.find(socket);
+    UARENA_ASSERT(found != channels_.end(), "run channel {}", socket);
+    found->second.client->channels.fetch_sub(1);
+    ended = std::move(found->second.socket);
+    channels_.erase(found);
+  }
+  ipc::close_connection(std::move(ended));  // by that it leaves the epoll set
 }
 
 // With lock_ held, so that the destructor, which waits under it, can't be faster than this.

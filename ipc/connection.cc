@@ -4,6 +4,8 @@
 
 #include <deque>
 
+#include "ipc/close_untrusted.h"
+
 namespace uarena::ipc {
 
 struct Connection::Impl {
@@ -82,7 +84,7 @@ void Connection::Impl::release() {
   readable.reset();
   writable.reset();
   write_side.reset();
-  socket.reset();
+  close_connection(std::move(socket));
   queue.clear();
   queued_bytes = 0;
 }

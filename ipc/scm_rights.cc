@@ -9,12 +9,15 @@
 #include <memory>
 
 #include "ipc/abi.h"
+#include "ipc/close_untrusted.h"
 
 namespace uarena::ipc {
 namespace {
 
-// Room for exactly UARENA_MAX_FDS: a sender of more makes the kernel set MSG_CTRUNC.
 constexpr size_t kControlSize = CMSG_SPACE(UARENA_MAX_FDS * sizeof(int));
+// Room for as many as one record can carry (SCM_MAX_FD). What does not fit, the kernel closes, in
+// the thread that receives, and that may take its time (close_untrusted.h).
+constexpr size_t kReceivedControlSize = CMSG_SPACE(253 * sizeof(int));
 
 // A record's size is known only after it has been received; receiving into one buffer per thread
 // and copying out costs less than clearing 128 KiB for each of many small records.
@@ -43,7 +46,7 @@ std::vector<Fd> take_fds(const msghdr& message) {
 
 Result<Record> receive_record(int socket, Wait wait) {
   std::byte* buffer = receive_buffer();
-  alignas(cmsghdr) std::array<std::byte, kControlSize> control;
+  alignas(cmsghdr) std::array<std::byte, kReceivedControlSize> control;
   iovec vector{buffer, UARENA_MAX_RECORD};
   msghdr message{};
   message.msg_iov = &vector;
@@ -60,15 +63,20 @@ Result<Record> receive_record(int socket, Wait wait) {
 
   Record record;
   record.fds = take_fds(message);
-  if (message.msg_flags & MSG_CTRUNC)
-    return fail(EPROTO,
-                "descriptors of a record were lost: at most {} are allowed, and this process must "
-                "be able to open them",
-                UARENA_MAX_FDS);
+  const auto refuse = [&record](std::unexpected<Error> error) {
+    close_untrusted(std::move(record.fds));
+    return error;
+  };
+  if ((message.msg_flags & MSG_CTRUNC) != 0 || record.fds.size() > UARENA_MAX_FDS)
+    return refuse(
+        fail(EPROTO,
+             "descriptors of a record were lost: at most {} are allowed, and this process must "
+             "be able to open them",
+             UARENA_MAX_FDS));
   if (message.msg_flags & MSG_TRUNC)
-    return fail(EMSGSIZE, "a record is larger than the {} bytes that are allowed",
-                UARENA_MAX_RECORD);
-  if (received == 0) return fail(kEndOfFile, "the peer has closed the connection");
+    return refuse(
+        fail(EMSGSIZE, "a record is larger than the {} bytes that are allowed", UARENA_MAX_RECORD));
+  if (received == 0) return refuse(fail(kEndOfFile, "the peer has closed the connection"));
   record.bytes.assign(buffer, buffer + received);
   return record;
 }

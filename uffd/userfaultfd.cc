@@ -20,6 +20,7 @@ static_assert(kFeatureExactAddress == UFFD_FEATURE_EXACT_ADDRESS);
 // What the descriptor is, by its name in /proc: an ioctl on another kind of file could do anything.
 // No path can look like this: paths start with '/' or with "(unreachable)".
 Result<void> check_is_userfaultfd(int fd) {
+  if (fd < 0) return fail(EBADF, "the descriptor handed over is no userfaultfd: one is required");
   char name[64];
   const std::string link = fmt::format("/proc/self/fd/{}", fd);
   const ssize_t length = ::readlink(link.c_str(), name, sizeof name);

@@ -173,7 +173,7 @@ TEST(AdoptUntrusted, OtherKindsOfDescriptors) {
   expect_refused(Fd(::memfd_create("anon_inode:[userfaultfd]", MFD_CLOEXEC)), 0x10000, kPageSize,
                  EBADF, "no userfaultfd");
   expect_refused(Fd(::eventfd(0, EFD_CLOEXEC)), 0x10000, kPageSize, EBADF, "no userfaultfd");
-  expect_refused(Fd(), 0x10000, kPageSize, ENOENT, "cannot look at");
+  expect_refused(Fd(), 0x10000, kPageSize, EBADF, "no userfaultfd");
 }
 
 TEST(AdoptUntrusted, ADescriptorThatWasUsedBefore) {

@@ -1,0 +1,133 @@
+// Descriptors whose closing takes seconds: the caller must not be the one who waits.
+#include "ipc/close_untrusted.h"
+
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#include <chrono>
+
+#include "ipc/abi.h"
+#include "ipc/scm_rights.h"
+
+namespace uarena::ipc {
+namespace {
+
+using namespace std::chrono_literals;
+
+// A TCP socket with more to send than its peer takes, and SO_LINGER for a time that a test sees.
+class LingeringSocket {
+ public:
+  LingeringSocket() {
+    Fd listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    auto* name = reinterpret_cast<sockaddr*>(&address);
+    EXPECT_EQ(::bind(listener.get(), name, size), 0);
+    EXPECT_EQ(::listen(listener.get(), 1), 0);
+    EXPECT_EQ(::getsockname(listener.get(), name, &size), 0);
+    near_.reset(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    EXPECT_EQ(::connect(near_.get(), name, size), 0);
+    far_.reset(::accept(listener.get(), nullptr, nullptr));
+    const linger wait{1, 3};
+    EXPECT_EQ(::setsockopt(near_.get(), SOL_SOCKET, SO_LINGER, &wait, sizeof wait), 0);
+    const std::vector<char> bytes(65536);
+    while (::send(near_.get(), bytes.data(), bytes.size(), MSG_DONTWAIT) > 0) continue;
+  }
+  // The last descriptor goes with it; the peer never reads.
+  Fd take() { return std::move(near_); }
+  // Lets whoever waits in close go on.
+  ~LingeringSocket() {
+    const linger reset{1, 0};
+    ::setsockopt(far_.get(), SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+  }
+
+ private:
+  Fd near_, far_;
+};
+
+template <typename Act>
+auto duration_of(Act act) {
+  const auto start = std::chrono::steady_clock::now();
+  act();
+  return std::chrono::steady_clock::now() - start;
+}
+
+std::pair<Fd, Fd> connected() {
+  int ends[2];
+  EXPECT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+  return {Fd(ends[0]), Fd(ends[1])};
+}
+
+void send_with(const Fd& socket, Fd held) {
+  const std::byte byte{1};
+  const int fd = held.get();
+  ASSERT_TRUE(send_record(socket.get(), std::span(&byte, 1), std::span(&fd, 1)));
+}
+
+TEST(CloseUntrusted, KnowsWhatClosesAtOnce) {
+  EXPECT_TRUE(closes_at_once(Fd(::memfd_create("uarena-test", MFD_CLOEXEC)).get()));
+  EXPECT_TRUE(closes_at_once(Fd(::eventfd(0, EFD_CLOEXEC)).get()));
+  EXPECT_FALSE(closes_at_once(connected().first.get()));
+}
+
+TEST(CloseUntrusted, NobodyWaitsForALingeringSocket) {
+  LingeringSocket socket;
+  std::vector<Fd> fds;
+  fds.push_back(socket.take());
+  EXPECT_LT(duration_of([&] { close_untrusted(std::move(fds)); }), 1s);
+}
+
+TEST(CloseUntrusted, SiftingLeavesThePlace) {
+  LingeringSocket socket;
+  std::vector<Fd> fds;
+  fds.emplace_back(::eventfd(0, EFD_CLOEXEC));
+  fds.push_back(socket.take());
+  EXPECT_LT(duration_of([&] { sift_untrusted(fds); }), 1s);
+  ASSERT_EQ(fds.size(), 2U);
+  EXPECT_TRUE(fds[0]);
+  EXPECT_FALSE(fds[1]);
+}
+
+TEST(CloseUntrusted, AConnectionEndsWithSuchASocketUnread) {
+  LingeringSocket socket;
+  auto [ours, theirs] = connected();
+  ASSERT_EQ(::send(theirs.get(), "", 0, 0), 0);  // looks like the end
+  send_with(theirs, socket.take());
+  EXPECT_LT(duration_of([&] { close_connection(std::move(ours)); }), 1s);
+  EXPECT_EQ(receive_record(theirs.get()).error().code, kEndOfFile);
+}
+
+// More descriptors than a record may have: the kernel must not be the one who closes them, for it
+// does so in the thread that receives.
+TEST(CloseUntrusted, ARecordWithTooManyIsRefusedAtOnce) {
+  LingeringSocket socket;
+  auto [ours, theirs] = connected();
+  Fd held = socket.take();
+  std::vector<int> many(UARENA_MAX_FDS, theirs.get());
+  many.push_back(held.get());
+  char byte = 1;
+  iovec io{&byte, 1};
+  alignas(cmsghdr) char control[CMSG_SPACE((UARENA_MAX_FDS + 1) * sizeof(int))]{};
+  msghdr message{};
+  message.msg_iov = &io;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  cmsghdr* rights = CMSG_FIRSTHDR(&message);
+  rights->cmsg_level = SOL_SOCKET;
+  rights->cmsg_type = SCM_RIGHTS;
+  rights->cmsg_len = CMSG_LEN(many.size() * sizeof(int));
+  std::memcpy(CMSG_DATA(rights), many.data(), many.size() * sizeof(int));
+  ASSERT_EQ(::sendmsg(theirs.get(), &message, 0), 1);
+  held.reset();  // from here on only the record holds it
+  EXPECT_LT(duration_of([&] { EXPECT_EQ(receive_record(ours.get()).error().code, EPROTO); }), 1s);
+}
+
+}  // namespace
+}  // namespace uarena::ipc
