@@ -132,9 +132,11 @@ Result<Record> Session::attach_ready(Request& request) {
   auto uffd = uffd::Userfaultfd::adopt_untrusted(
       std::move(request.fds.at(0)), attachment.arena->user_vm_start(), attachment.arena->size());
   if (!uffd) return std::unexpected(uffd.error());
+  Fd pidfd = peer_.pidfd.dup();
+  if (!pidfd) return fail_errno(errno, "cannot keep hold of process {}", peer_.pid);
   auto counters = std::make_shared<uffd::FaultCounters>();
   auto adopted =
-      services_.faults.adopt(std::move(*uffd), uffd::Peer{peer_.pid, peer_.pidfd.dup(), peer_.uid},
+      services_.faults.adopt(std::move(*uffd), uffd::Peer{peer_.pid, std::move(pidfd), peer_.uid},
                              std::make_shared<FaultPolicy>(attachment.arena), counters);
   if (!adopted) return std::unexpected(adopted.error());
   attachment.faults = *adopted;

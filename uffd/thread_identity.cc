@@ -53,6 +53,7 @@ std::optional<T> column(std::optional<std::string_view> line, int index, int bas
 }
 
 bool alive(int pidfd) {
+  if (pidfd < 0) return false;  // poll(2) passes over it, which looks the same as alive
   pollfd poll_fd{pidfd, POLLIN, 0};
   return ::poll(&poll_fd, 1, 0) == 0;
 }

@@ -129,5 +129,12 @@ TEST(FindThread, NobodyAfterDeath) {
   EXPECT_FALSE(find_thread(peer, static_cast<uint32_t>(child.pid()))) << "reaped";
 }
 
+// Without a pidfd nothing says that the number is still the peer's.
+TEST(FindThread, NobodyWithoutAPidfd) {
+  Peer peer;
+  peer.pid = ::getpid();
+  EXPECT_FALSE(find_thread(peer, static_cast<uint32_t>(::gettid())));
+}
+
 }  // namespace
 }  // namespace uarena::uffd
