@@ -42,7 +42,8 @@ void raise_descriptor_limit() {
 // The directory of a default socket may not be there yet; one that the user named must be.
 void make_socket_directory(const std::string& socket) {
   const auto directory = std::filesystem::path(socket).parent_path();
-  if (directory.filename() != "uarena" || std::filesystem::exists(directory)) return;
+  std::error_code unknown;  // then mkdir says why
+  if (directory.filename() != "uarena" || std::filesystem::exists(directory, unknown)) return;
   if (::mkdir(directory.c_str(), ::geteuid() == 0 ? 0755 : 0700) != 0)
     log(LogLevel::warning, "daemon.socket_directory",
         {{"path", directory.string()}, {"errno", errno}});
