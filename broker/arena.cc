@@ -2,12 +2,24 @@
 // reserve), arena_fault.cc (faults, prefault), arena_inspect.cc (looking without disturbing).
 #include "broker/arena.h"
 
+#include <pthread.h>
+#include <signal.h>
+
 #include <chrono>
+#include <memory>
+#include <system_error>
+#include <thread>
+#include <tuple>
 
 #include "broker/arena_attr.h"
 #include "broker/arena_impl.h"
 
 namespace uarena::broker {
+namespace {
+
+constexpr uint64_t kPagesGivenBackAtOnce = 4096;  // some milliseconds
+
+}  // namespace
 
 Arena::Impl::Impl(ArenaIdentity who, MemoryFile memory, KernelView kernel_view, PageTable pages,
                   Charge for_arena, Charge for_pages)
@@ -21,7 +33,28 @@ Arena::Impl::Impl(ArenaIdentity who, MemoryFile memory, KernelView kernel_view, 
       page_charge(std::move(for_pages)) {}
 
 Arena::Arena(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
-Arena::~Arena() = default;
+
+// Giving back the pages of a full arena takes up to a second, and whoever lets it go last may be
+// the control thread. So a large one is given back by a thread of its own, which needs nothing else
+// of the broker.
+Arena::~Arena() {
+  if (impl_->file.blocks() <= kPagesGivenBackAtOnce) return;
+  struct Memory {
+    MemoryFile file;
+    KernelView view;
+  };
+  std::unique_ptr<Memory> memory(new Memory{std::move(impl_->file), std::move(impl_->view)});
+  sigset_t all, before;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &before);
+  try {
+    std::thread([owned = memory.get()] { delete owned; }).detach();
+    std::ignore = memory.release();
+  } catch (const std::system_error&) {
+    // No thread to be had: it takes its time here.
+  }
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
 
 Result<std::shared_ptr<Arena>> Arena::create(uint64_t id, std::string name, const ArenaAttr& attr,
                                              uint64_t user_vm_start, uint32_t owner_uid,
