@@ -148,9 +148,16 @@ Result<Record> Session::attach_ready(Request& request) {
   return ipc::make_reply(request.type, request.seq, uarena_empty{});
 }
 
+// The client may go on without us: it was cut off, or the broker is stopping. Its own copy of the
+// userfaultfd would then keep its faults waiting for ever, so the range is unregistered: whoever
+// waits goes on, and from now on the kernel fills absent pages, in SEGV_ON_FAULT arenas too. (After
+// a detach the mapping is gone and there is nothing to unregister, after a death nobody.)
 void Session::let_go(Attachment& attachment) {
-  // The userfaultfd that comes back is closed here, and with it our part in the client's faults.
-  if (attachment.faults) services_.faults.drop(*attachment.faults);
+  if (!attachment.faults) return;
+  if (auto uffd = services_.faults.drop(*attachment.faults)) {
+    [[maybe_unused]] const auto nothing_left =
+        uffd->unregister(attachment.arena->user_vm_start(), attachment.arena->size());
+  }
   attachment.faults.reset();
 }
 

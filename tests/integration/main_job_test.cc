@@ -147,6 +147,26 @@ TEST_F(MainJob, SegvOnFaultFollowsThePages) {
   EXPECT_EQ(field(touch(), "si_addr"), address);
 }
 
+// Nobody answers faults any more, so the kernel must: a client never waits for a broker that is
+// gone.
+TEST_F(MainJob, AClientGoesOnAfterACleanStop) {
+  ok({"arena", "create", "heap", "--pages", "64"});
+  ok({"arena", "create", "strict", "--pages", "64", "--segv-on-fault"});
+  auto one = client("toucher", {"heap", "--hold"});
+  auto two = client("toucher", {"strict", "--hold"});
+  one->read_line();
+  two->read_line();
+  one->write_line("write 3 33");
+  one->read_line();
+  EXPECT_EQ(broker_.stop(), 0);
+  for (auto* orphan : {one.get(), two.get()}) {
+    orphan->write_line("write 5 55");
+    EXPECT_EQ(field(orphan->read_line(), "value"), "55");
+  }
+  one->write_line("read 3");
+  EXPECT_EQ(field(one->read_line(), "value"), "33");
+}
+
 // Without any privilege: a user's own broker and a client of the same uid.
 TEST(MainJobUnprivileged, WorksForAnOrdinaryUser) {
   constexpr uid_t kNobody = 65534;
