@@ -74,8 +74,8 @@ class Arena {
   Result<uint32_t> prefault(uint64_t address, uint64_t length);
 
   // Writes initial bytes (.addr_space.1) at the offset and allocates the pages they touch, as
-  // libbpf's copy through its own mapping does (K80): those pages count as origin fault. EBUSY and
-  // no change when one of the pages is taken.
+  // libbpf's copy through its own mapping does (K80): those pages count as origin program. EBUSY
+  // and no change when one of the pages is taken.
   Result<void> install_globals(uint64_t offset, std::span<const std::byte> bytes);
 
   // Inspection: consistent copies, no client can make them wait.

@@ -91,7 +91,7 @@ Result<void> Arena::install_globals(uint64_t offset, std::span<const std::byte> 
     Impl::Guard guard(in.lock);
     in.wait_for_work(guard, pages);
     const int error =
-        in.table.all_free(pages) ? in.allocate(guard, pages, Origin::fault) : int{EEXIST};
+        in.table.all_free(pages) ? in.allocate(guard, pages, Origin::program) : int{EEXIST};
     if (error == EEXIST)
       return fail(
           EBUSY,

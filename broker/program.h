@@ -32,7 +32,6 @@ struct MapInfo {
 struct ObjectState {
   std::string name;
   std::shared_ptr<Arena> arena;     // null: the object has none
-  ArenaUse use;                     // keeps the arena from being deleted
   std::deque<MapMemory> memory;     // behind the internal maps
   std::deque<jit::BoundMap> bound;  // one per Object::maps; addresses are in compiled code
   std::vector<MapInfo> maps;
@@ -46,6 +45,7 @@ struct Program {
   uint32_t insns = 0;
   uint32_t ctx_size = 0;
   std::shared_ptr<ObjectState> object;  // destroyed after `executable`
+  ArenaUse use;                         // keeps the arena from being deleted
   std::unique_ptr<jit::Executable> executable;
   Charge charge;
   mutable std::atomic<uint64_t> run_cnt{0};

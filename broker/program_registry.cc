@@ -43,6 +43,7 @@ class Loading {
   jit::KfuncTable kfuncs_;
   jit::Binding binding_;
   std::shared_ptr<ObjectState> object_ = std::make_shared<ObjectState>();
+  ArenaUse use_;  // ours, until each program has its own
   std::vector<std::shared_ptr<Program>> programs_;
   std::string log_;
   uint64_t created_arena_ = 0;
@@ -53,6 +54,7 @@ Loading::~Loading() {
   if (committed_ || created_arena_ == 0) return;
   programs_.clear();
   object_.reset();
+  use_.reset();
   if (auto removed = arenas_.remove(created_arena_); !removed)
     log(LogLevel::warning, "arena.left_behind",
         {{"id", created_arena_}, {"error", removed.error().message}});
@@ -110,8 +112,8 @@ Result<void> Loading::bind_arena() {
     object_->arena = *created;
     created_arena_ = object_->arena->id();
   }
-  object_->use = arenas_.use(object_->arena, ArenaUse::Kind::program);
-  if (!object_->use)
+  use_ = arenas_.use(object_->arena, ArenaUse::Kind::program);
+  if (!use_)
     return fail(Why::not_found, ENOENT, "arena {} has just been deleted", object_->arena->name());
   if (def.initial.size() > object_->arena->size())
     return fail(Why::rejected, E2BIG,
@@ -187,6 +189,7 @@ Result<std::shared_ptr<Program>> Loading::build_program(size_t index) {
   program->insns = static_cast<uint32_t>(fixed.insns().size());
   program->ctx_size = fixed.ctx_size();
   program->object = object_;
+  if (object_->arena) program->use = arenas_.use(object_->arena, ArenaUse::Kind::program);
   program->charge = std::move(*charge);
   auto executable = jit::make_executable(std::move(fixed), request_.mode);
   if (!executable) return std::unexpected(executable.error());
@@ -210,8 +213,12 @@ Result<void> Loading::install_globals() {
   const jit::MapDef& def = parsed_.maps[*parsed_.arena];
   if (def.initial.empty()) return {};
   auto installed = object_->arena->install_globals(0, def.initial);
-  if (!installed && installed.error().code == EBUSY && created_arena_ == 0) return {};
-  return installed;
+  if (installed || installed.error().code != EBUSY || created_arena_ != 0) return installed;
+  log_ += fmt::format(
+      "note: the object's {} bytes of arena globals lie at the start of arena {}, where pages are "
+      "taken: what is there was left as it is\n",
+      def.initial.size(), object_->arena->name());
+  return {};
 }
 
 }  // namespace

@@ -231,7 +231,7 @@ TEST(ArenaGlobals, PagesTheyTouchAreTakenAndHoldThem) {  // K80
   TestArena arena(8);
   const std::vector<std::byte> bytes(kPageSize + 10, std::byte{7});
   ASSERT_TRUE(arena->install_globals(kPageSize - 5, bytes));
-  EXPECT_EQ(arena->extents(), (Extents{{{0, 3}, Origin::fault}}));
+  EXPECT_EQ(arena->extents(), (Extents{{{0, 3}, Origin::program}}));
   EXPECT_EQ(arena.byte(0, kPageSize - 6), 0);
   EXPECT_EQ(arena.byte(0, kPageSize - 5), 7);
   EXPECT_EQ(arena.byte(2, 4), 7);
