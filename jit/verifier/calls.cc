@@ -24,7 +24,7 @@ std::string offered(const Subject& subject) {
   std::string names;
   for (const KfuncDesc* kfunc : subject.kfuncs)
     if (kfunc != nullptr) names += (names.empty() ? "" : ", ") + std::string(kfunc->name);
-  return names.empty() ? "no kernel function that this object calls"
+  return names.empty() ? "kernel functions: bpf_arena_alloc_pages and the other arena functions"
                        : "of the kernel functions that this object calls: " + names;
 }
 
@@ -93,7 +93,7 @@ Checked<> step_constant(Walk& walk) {
 Checked<> step_function(Walk& walk) {
   const Insn& i = walk.insn();
   if (i.src != kPseudoKfuncCall)
-    return walk.fail(EINVAL, "call to {}#{}: not offered; helpers are not, offered are {}",
+    return walk.fail(EINVAL, "call to {}#{}: not offered, as no helper function is; offered are {}",
                      helper_name(i.imm), i.imm, offered(walk.subject));
   const auto index = static_cast<size_t>(i.imm);
   const KfuncDesc* kfunc =

@@ -53,7 +53,8 @@ Checked<> check_arena(const VerifierInput& input, const ProgramDef& program, con
       return verifier::fault(
           at, EINVAL,
           "addr_space_cast insn can only be used in a program that has an "
-          "associated arena; the program names no arena map and no arena global");
+          "associated arena; the program names no arena map and no arena global: "
+          "uarena_uses(map) of uarena_bpf.h does");
   return {};
 }
 

@@ -5,8 +5,6 @@
 
 #ifdef __bpf__
 #include "uarena_bpf.h"
-/* A program may touch arena memory only if it mentions an arena (K65); this is a mention. */
-#define uarena_uses(map) asm volatile("" : : "r"(&(map)))
 #define TEST_ARENA(pages, flags)               \
   struct {                                     \
     __uint(type, BPF_MAP_TYPE_ARENA);          \

@@ -60,6 +60,10 @@ typedef long long __s64;
 #define __arena __attribute__((address_space(1)))
 #define __arena_global __attribute__((address_space(1))) SEC(".addr_space.1")
 
+/* A program may touch arena memory only if it names an arena (K65): by passing the map to a function
+ * below, by an arena global, or, where it does neither, by this mention, which costs nothing. */
+#define uarena_uses(map) asm volatile("" : : "r"(&(map)))
+
 void __arena *bpf_arena_alloc_pages(void *map, void __arena *addr, __u32 page_cnt, int node_id,
                                     __u64 flags) __ksym __weak;
 void bpf_arena_free_pages(void *map, void __arena *ptr, __u32 page_cnt) __ksym __weak;

@@ -11,8 +11,6 @@
 #ifdef __bpf__
 #include "uarena_bpf.h"
 #define DEMO_PTR __arena*
-/* A program may touch arena memory only if it mentions an arena (K65); this is a mention. */
-#define uarena_uses(map) asm volatile("" : : "r"(&(map)))
 #else
 #include <linux/types.h>
 #define DEMO_PTR *
