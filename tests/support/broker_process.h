@@ -49,9 +49,11 @@ class BrokerProcess {
   // Waits until the log contains `text` (true), or the limit passes or the daemon ends (false).
   bool wait_for_log(const std::string& text,
                     std::chrono::milliseconds limit = std::chrono::seconds(10));
-  // Waits until it has logged the end of every client that it has logged.
+  // Waits until it has logged the end of every client that it has logged, and holds a steady number
+  // of things.
   bool wait_until_alone(std::chrono::milliseconds limit = std::chrono::seconds(10));
-  // Waits until resources() is `expected` again; the daemon cleans up on other threads.
+  // Waits until resources() is no more than `expected` again; the daemon cleans up on other
+  // threads.
   bool wait_for_resources(const Resources& expected,
                           std::chrono::milliseconds limit = std::chrono::seconds(10)) const;
   // SIGTERM, and the exit status as from waitpid; -1 when it did not end in time.
