@@ -59,8 +59,8 @@ struct RunResult {
   uint64_t faults = 0;  // accesses to absent arena pages in all runs
 };
 
-// A request for many repetitions ends after this long, with ETIME, so that one request can't hold a
-// runner for ever: a single run may take 250 ms at each may_goto (K54).
+// A request begins no repetition after this long and ends with ETIME, so that its repetitions can't
+// hold a runner for ever. One run has a limit of its own: all its loops end after 10 s (K54).
 inline constexpr uint64_t kRunLimitNs = 10'000'000'000;
 
 // Runs the program `repeat` times on the calling thread. `ctx` is passed in and left as the program
