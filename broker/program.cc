@@ -30,6 +30,7 @@ Result<RunResult> run_program(const Program& program, std::span<std::byte> ctx, 
                   result.repeat);
     jit::RunContext context;
     context.arena = view;
+    context.cancelled = &cancel;
     result.r0 = program.executable->run(ctx, context);
     result.faults += context.faults.load(std::memory_order_relaxed);
     ++done;

@@ -65,7 +65,7 @@ inline constexpr uint64_t kRunLimitNs = 10'000'000'000;
 
 // Runs the program `repeat` times on the calling thread. `ctx` is passed in and left as the program
 // left it. EINVAL: ctx smaller than what the program accesses (as the kernel's TEST_RUN does).
-// `cancel` becoming true ends the repetitions with ECANCELED.
+// `cancel` becoming true ends the loops of the run under way, and the repetitions with ECANCELED.
 Result<RunResult> run_program(const Program& program, std::span<std::byte> ctx, uint32_t repeat,
                               const std::atomic<bool>& cancel);
 

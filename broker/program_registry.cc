@@ -38,6 +38,8 @@ class Loading {
 
   ArenaRegistry& arenas_;
   const LoadRequest& request_;
+  const std::chrono::steady_clock::time_point deadline_ =
+      std::chrono::steady_clock::now() + kLoadLimit;
   Account& account_;
   jit::Object parsed_;
   jit::KfuncTable kfuncs_;
@@ -167,6 +169,8 @@ Result<std::shared_ptr<Program>> Loading::build_program(size_t index) {
   input.program = index;
   input.kfuncs = &kfuncs_;
   input.log_level = request_.log_level;
+  input.deadline = deadline_;
+  input.cancelled = request_.cancelled;
   if (object_->arena) {
     input.user_vm_start = object_->arena->user_vm_start();
     input.arena_size = object_->arena->size();

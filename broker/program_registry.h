@@ -2,6 +2,8 @@
 // that can run, or leaves nothing behind. Ids are never reused.
 #pragma once
 
+#include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -20,7 +22,11 @@ struct LoadRequest {
   uint64_t arena_id = 0;  // 0: created from the object's .maps
   int log_level = 0;
   jit::Mode mode = jit::Mode::compile;
+  const std::atomic<bool>* cancelled = nullptr;  // becomes true when nobody waits any more
 };
+
+// All programs of an object are verified within this time, or the load is rejected.
+inline constexpr std::chrono::seconds kLoadLimit{20};
 
 struct LoadOutcome {
   std::shared_ptr<ObjectState> object;

@@ -14,10 +14,12 @@ uint64_t now_ns() {
   return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
 }
 
-// The run's own limit. False: it is over.
+// The run's own limit. False: it is over, or nobody waits for the run.
 bool run_goes_on(RunContext* run, uint64_t now) {
   if (run->may_goto_started_ns == 0) run->may_goto_started_ns = now;
-  const bool over = now - run->may_goto_started_ns >= run->may_goto_limit_ns;
+  const bool cancelled =
+      run->cancelled != nullptr && run->cancelled->load(std::memory_order_relaxed);
+  const bool over = cancelled || now - run->may_goto_started_ns >= run->may_goto_limit_ns;
   if (over)
     run->may_goto_left = 1;
   else if (run->may_goto_left == 0)

@@ -5,6 +5,8 @@
 // So unverified instructions can't reach the compiler, by type.
 #pragma once
 
+#include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -61,6 +63,9 @@ struct VerifierInput {
   uint64_t arena_size = 0;
   int log_level = 0;
   uint64_t insn_limit = 1'000'000;  // instructions walked over all paths
+  // The walk ends with E2BIG when this time has come, with ECANCELED when nobody waits any more.
+  std::chrono::steady_clock::time_point deadline = std::chrono::steady_clock::time_point::max();
+  const std::atomic<bool>* cancelled = nullptr;
 };
 std::expected<VerifiedProgram, Rejection> verify(const VerifierInput& input,
                                                  std::string* log = nullptr);

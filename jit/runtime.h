@@ -46,6 +46,9 @@ struct RunContext {
   uint64_t may_goto_left = 0xffff;   // may_gotos of all frames until the clock is read
   uint64_t may_goto_started_ns = 0;  // 0: the clock was not read yet
   uint64_t may_goto_limit_ns = 10'000'000'000;
+  // Becomes true when nobody waits for the result any more: all loops end as if their time was
+  // over.
+  const std::atomic<bool>* cancelled = nullptr;
 };
 
 // A function that programs call. Arguments are R1..R5, the result is R0; the signature is the same

@@ -24,6 +24,7 @@ namespace {
 // As in the kernel: more branches waiting than this is no ordinary program.
 constexpr size_t kMaxWaiting = 8192;
 constexpr size_t kMaxNodes = 100'000;
+constexpr uint64_t kLookAtClock = 256;  // instructions, of some 10 us each at worst
 // What remembered and waiting states may take together. A state can have 60 KiB, so that their
 // numbers alone would allow one object gigabytes; ordinary programs stay below 50 MiB.
 constexpr size_t kMaxStateBytes = size_t{256} << 20;
@@ -127,11 +128,22 @@ class Explorer {
     return true;
   }
 
+  Checked<> check_time(size_t at) const {
+    if (limits_.cancelled != nullptr && limits_.cancelled->load(std::memory_order_relaxed))
+      return fault(at, ECANCELED, "verification was given up: nobody waits for it");
+    if (std::chrono::steady_clock::now() >= limits_.deadline)
+      return fault(at, E2BIG,
+                   "too complex: {} instructions walked in the time that a load may take", insns_);
+    return {};
+  }
+
   Checked<> walk_path() {
     while (walking_) {
       const size_t at = path_.at;
       if (++insns_ > limits_.insns)
         return fault(at, E2BIG, "too complex: {} instructions walked", limits_.insns);
+      if (insns_ % kLookAtClock == 0)
+        if (auto ok = check_time(at); !ok) return ok;
       note_step(at);
       if (must_compare(at)) {
         if (auto ok = compare(at); !ok) return ok;

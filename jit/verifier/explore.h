@@ -4,6 +4,8 @@
 // widened instead, until it holds all further iterations.
 #pragma once
 
+#include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -16,6 +18,8 @@ struct Limits {
   uint64_t insns = 1'000'000;  // instructions walked
   unsigned widen_after = 1;    // times that a path passes a may_goto before it is widened there
   int log_level = 0;
+  std::chrono::steady_clock::time_point deadline = std::chrono::steady_clock::time_point::max();
+  const std::atomic<bool>* cancelled = nullptr;
 };
 
 struct Outcome {

@@ -160,7 +160,8 @@ class Verifier {
   // Widening loops at once is quick and mostly enough. Where it loses a bound that the program
   // needs, a patient walk may still show that all is well; either proof counts.
   Checked<> walk(const Subject& subject) {
-    verifier::Limits limits{input_.insn_limit, 1, input_.log_level};
+    verifier::Limits limits{input_.insn_limit, 1, input_.log_level, input_.deadline,
+                            input_.cancelled};
     outcome_ = verifier::explore(subject, limits);
     if (outcome_->verdict || !outcome_->widened) return outcome_->verdict;
     limits.widen_after = kPatientWidening;

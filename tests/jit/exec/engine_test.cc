@@ -93,6 +93,18 @@ TEST_P(Engine, MayGotosOfARunEndTogether) {
   EXPECT_GE(std::chrono::steady_clock::now() - start, std::chrono::milliseconds(20));
 }
 
+// Somebody else says that nobody waits for the run.
+TEST_P(Engine, ACancelledRunEndsItsLoops) {
+  const auto endless = program("again:\nmay_goto done\ngoto again\ndone:\nr0 = 7\nexit\n");
+  std::atomic<bool> cancelled{true};
+  RunContext context;
+  context.cancelled = &cancelled;
+  const auto start = std::chrono::steady_clock::now();
+  EXPECT_EQ(endless->run({}, context), 7u);
+  EXPECT_TRUE(context.may_goto_expired);
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::milliseconds(200));
+}
+
 TEST_P(Engine, EveryFrameHasItsOwnStackAndRegisters) {
   const auto nested = program(
       "r6 = 100\n"

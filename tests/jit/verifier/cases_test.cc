@@ -255,6 +255,39 @@ TEST(VerifierLimits, MemoryForStates) {
       << result.error().error.message;
 }
 
+// Two numbers that are never the same on two paths: the walk is as long as the limit lets it be.
+Case long_walk() {
+  Case c{"long_walk", "", 0, {}, {}};
+  c.text = "r6 = 0\nagain:\nr6 += 1\nif r6 == 10000000 goto end\ngoto again\nend:\nr0 = 0\nexit\n";
+  return c;
+}
+
+TEST(VerifierLimits, Time) {
+  Built b = build(long_walk());
+  VerifierInput input;
+  input.object = &b.object;
+  input.kfuncs = &b.kfuncs;
+  input.deadline = std::chrono::steady_clock::now();
+  const auto result = verify(input);
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().error.code, E2BIG);
+  EXPECT_NE(result.error().error.message.find("in the time that a load may take"),
+            std::string::npos)
+      << result.error().error.message;
+}
+
+TEST(VerifierLimits, NobodyWaits) {
+  Built b = build(long_walk());
+  const std::atomic<bool> cancelled{true};
+  VerifierInput input;
+  input.object = &b.object;
+  input.kfuncs = &b.kfuncs;
+  input.cancelled = &cancelled;
+  const auto result = verify(input);
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().error.code, ECANCELED) << result.error().error.message;
+}
+
 TEST(VerifierCases, AreMany) { EXPECT_GE(read_cases().size(), 80u); }
 
 }  // namespace
