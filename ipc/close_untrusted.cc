@@ -3,17 +3,14 @@
 #include "ipc/close_untrusted.h"
 
 #include <fcntl.h>
-#include <pthread.h>
-#include <signal.h>
+#include <fmt/format.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <memory>
 #include <string_view>
-#include <system_error>
-#include <thread>
 
-#include "ipc/base/log.h"
+#include "ipc/base/slow_calls.h"
 #include "ipc/scm_rights.h"
 
 namespace uarena::ipc {
@@ -22,51 +19,31 @@ namespace {
 // More than fit into the queue of a Unix socket (net.unix.max_dgram_qlen, 10 by default).
 constexpr int kMostLeft = 600;
 
-// Names of this form can't be forged: paths start with '/' or with "(unreachable)".
-bool is_anonymous(int fd) {
+// A name of this form can't be forged: paths start with '/' or with "(unreachable)".
+bool is_eventfd(int fd) {
   char name[32];
   const ssize_t length = ::readlink(fmt::format("/proc/self/fd/{}", fd).c_str(), name, sizeof name);
-  const std::string_view link(name, length > 0 ? static_cast<size_t>(length) : 0);
-  return link == "anon_inode:[userfaultfd]" || link == "anon_inode:[eventfd]";
+  return std::string_view(name, length > 0 ? static_cast<size_t>(length) : 0) ==
+         "anon_inode:[eventfd]";
 }
 
 }  // namespace
 
-bool closes_at_once(int fd) { return ::fcntl(fd, F_GET_SEALS) >= 0 || is_anonymous(fd); }
+bool closes_at_once(int fd) { return ::fcntl(fd, F_GET_SEALS) >= 0 || is_eventfd(fd); }
 
 void close_untrusted(std::vector<Fd> fds) {
   std::erase_if(fds, [](const Fd& fd) { return !fd || closes_at_once(fd.get()); });
   if (fds.empty()) return;
-  const auto slow = std::make_shared<std::vector<Fd>>(std::move(fds));
-  sigset_t all, before;
-  ::sigfillset(&all);
-  ::pthread_sigmask(SIG_SETMASK, &all, &before);
-  try {
-    std::thread([held = slow]() mutable { held->clear(); }).detach();
-  } catch (const std::system_error& error) {
-    // Better a few descriptors lost than everyone waiting.
-    log(LogLevel::warning, "descriptors.left_open",
-        {{"number", slow->size()}, {"error", error.what()}});
-    for (Fd& fd : *slow) fd.release();
-  }
-  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-}
-
-void sift_untrusted(std::vector<Fd>& fds) {
-  std::vector<Fd> slow;
-  for (Fd& fd : fds)
-    if (fd && !closes_at_once(fd.get())) slow.push_back(std::move(fd));
-  close_untrusted(std::move(slow));
+  call_slowly([slow = std::make_shared<std::vector<Fd>>(std::move(fds))] { slow->clear(); });
 }
 
 void close_connection(Fd socket) {
   if (!socket) return;
   // From now on nothing can be put into it. An empty record looks like the end, so reading goes on.
   ::shutdown(socket.get(), SHUT_RDWR);
-  for (int i = 0; i < kMostLeft; ++i) {
-    auto record = receive_record(socket.get(), Wait::no);
-    if (record) close_untrusted(std::move(record->fds));
-  }
+  for (int i = 0; i < kMostLeft; ++i)
+    if (auto record = receive_record(socket.get(), Wait::no)) [[maybe_unused]]
+      const auto closed = std::move(record->fds);
 }
 
 }  // namespace uarena::ipc

@@ -27,7 +27,7 @@ struct Request {
   uint16_t type = 0;  // has a row in the message table
   RequestBody body;   // the struct of `type`
   std::vector<std::byte> payload;
-  std::vector<Fd> fds;  // as many as the table says
+  RecordFds fds;  // as many as the table says
 
   // The payload as a name; checked where the table says that it is one.
   std::string_view name() const {
@@ -99,7 +99,7 @@ template <typename T>
 struct Reply {
   T body{};
   std::vector<std::byte> payload;
-  std::vector<Fd> fds;
+  RecordFds fds;
 };
 
 // A request that failed. `answered`: the broker said so, and the connection goes on; `text` is then

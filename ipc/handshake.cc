@@ -47,10 +47,14 @@ Result<void> Handshake::admit(const Request& request) const {
 Result<void> Handshake::admit_arena(uint16_t type, uint64_t arena_id) const {
   const auto found = arenas_.find(arena_id);
   const bool known = found != arenas_.end();
-  const bool attaching = known && found->second.has_value();
+  const bool attaching = known && found->second.stage == Stage::attaching;
+  const bool arming = known && found->second.stage == Stage::arming;
   if (type == UARENA_MSG_ATTACH && known)
     return fail(EALREADY, "arena {} is {} on this connection", arena_id,
-                attaching ? "being attached" : "attached already");
+                attaching || arming ? "being attached" : "attached already");
+  if (arming)
+    return fail(EBUSY, "arena {} is being attached: its ATTACH_READY has not been answered",
+                arena_id);
   if (type == UARENA_MSG_ATTACH_READY && !attaching)
     return fail(EPROTO, "ATTACH_READY for arena {}, which {}", arena_id,
                 known ? "is attached already" : "no ATTACH came for");
@@ -61,11 +65,18 @@ Result<void> Handshake::admit_arena(uint16_t type, uint64_t arena_id) const {
 
 void Handshake::greeted() { greeted_ = true; }
 
-void Handshake::attaching(uint64_t arena_id, Time now) { arenas_[arena_id] = now + kReadyLimit; }
+void Handshake::attaching(uint64_t arena_id, Time now) {
+  arenas_[arena_id] = {Stage::attaching, now + kReadyLimit};
+}
+
+void Handshake::arming(uint64_t arena_id) {
+  UARENA_ASSERT(arenas_.contains(arena_id), "arena {} was not attaching", arena_id);
+  arenas_[arena_id] = {Stage::arming, std::nullopt};
+}
 
 void Handshake::armed(uint64_t arena_id) {
   UARENA_ASSERT(arenas_.contains(arena_id), "arena {} was not attaching", arena_id);
-  arenas_[arena_id] = std::nullopt;
+  arenas_[arena_id] = {Stage::armed, std::nullopt};
 }
 
 void Handshake::detached(uint64_t arena_id) { arenas_.erase(arena_id); }
@@ -73,8 +84,8 @@ void Handshake::detached(uint64_t arena_id) { arenas_.erase(arena_id); }
 std::optional<Handshake::Time> Handshake::deadline() const {
   if (!greeted_) return hello_by_;
   std::optional<Time> first;
-  for (const auto& [arena_id, ready_by] : arenas_)
-    if (ready_by) first = std::min(first.value_or(*ready_by), *ready_by);
+  for (const auto& [arena_id, arena] : arenas_)
+    if (const auto& by = arena.ready_by) first = std::min(first.value_or(*by), *by);
   return first;
 }
 

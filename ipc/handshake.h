@@ -2,8 +2,8 @@
 // it:
 //
 //   fresh --HELLO--> greeted;   then, for each arena:
-//   none --ATTACH--> attaching --ATTACH_READY--> armed --DETACH--> none   (DETACH also from
-//   attaching)
+//   none --ATTACH--> attaching --ATTACH_READY--> arming --> armed --DETACH--> none   (DETACH also
+//   from attaching; arming is the owner's work and may fail: then attaching again)
 //
 // It does no I/O and has no clock: the owner asks `admit` before it carries a request out, tells
 // what became of it, and asks for the time by which the peer must have gone on.
@@ -41,6 +41,7 @@ class Handshake {
   // What became of a request that had been admitted.
   void greeted();
   void attaching(uint64_t arena_id, Time now);
+  void arming(uint64_t arena_id);
   void armed(uint64_t arena_id);
   void detached(uint64_t arena_id);
 
@@ -58,8 +59,12 @@ class Handshake {
   Place place_ = Place::control;
   bool greeted_ = false;
   Time hello_by_;
-  // Arenas that are attaching, with their deadline, or armed (none).
-  std::map<uint64_t, std::optional<Time>> arenas_;
+  enum class Stage { attaching, arming, armed };
+  struct Arena {
+    Stage stage;
+    std::optional<Time> ready_by;  // while attaching
+  };
+  std::map<uint64_t, Arena> arenas_;
 };
 
 // The version to speak with a client that speaks [min, max]. EPROTONOSUPPORT if there is none.

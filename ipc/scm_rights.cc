@@ -27,7 +27,7 @@ std::byte* receive_buffer() {
   return buffer.get();
 }
 
-std::vector<Fd> take_fds(const msghdr& message) {
+RecordFds take_fds(const msghdr& message) {
   std::vector<Fd> fds;
   for (cmsghdr* control = CMSG_FIRSTHDR(&message); control != nullptr;
        control = CMSG_NXTHDR(const_cast<msghdr*>(&message), control)) {
@@ -39,7 +39,7 @@ std::vector<Fd> take_fds(const msghdr& message) {
       fds.emplace_back(fd);
     }
   }
-  return fds;
+  return RecordFds::received(std::move(fds));
 }
 
 }  // namespace
@@ -63,20 +63,15 @@ Result<Record> receive_record(int socket, Wait wait) {
 
   Record record;
   record.fds = take_fds(message);
-  const auto refuse = [&record](std::unexpected<Error> error) {
-    close_untrusted(std::move(record.fds));
-    return error;
-  };
   if ((message.msg_flags & MSG_CTRUNC) != 0 || record.fds.size() > UARENA_MAX_FDS)
-    return refuse(
-        fail(EPROTO,
-             "descriptors of a record were lost: at most {} are allowed, and this process must "
-             "be able to open them",
-             UARENA_MAX_FDS));
+    return fail(EPROTO,
+                "descriptors of a record were lost: at most {} are allowed, and this process must "
+                "be able to open them",
+                UARENA_MAX_FDS);
   if (message.msg_flags & MSG_TRUNC)
-    return refuse(
-        fail(EMSGSIZE, "a record is larger than the {} bytes that are allowed", UARENA_MAX_RECORD));
-  if (received == 0) return refuse(fail(kEndOfFile, "the peer has closed the connection"));
+    return fail(EMSGSIZE, "a record is larger than the {} bytes that are allowed",
+                UARENA_MAX_RECORD);
+  if (received == 0) return fail(kEndOfFile, "the peer has closed the connection");
   record.bytes.assign(buffer, buffer + received);
   return record;
 }

@@ -12,12 +12,13 @@
 
 #include "ipc/base/fd.h"
 #include "ipc/base/result.h"
+#include "ipc/close_untrusted.h"
 
 namespace uarena::ipc {
 
 struct Record {
   std::vector<std::byte> bytes;
-  std::vector<Fd> fds;
+  RecordFds fds;
 };
 
 enum class Wait { yes, no };

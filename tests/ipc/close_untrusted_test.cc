@@ -7,10 +7,12 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 
 #include <chrono>
 
 #include "ipc/abi.h"
+#include "ipc/base/uapi.h"
 #include "ipc/scm_rights.h"
 
 namespace uarena::ipc {
@@ -83,15 +85,27 @@ TEST(CloseUntrusted, NobodyWaitsForALingeringSocket) {
   EXPECT_LT(duration_of([&] { close_untrusted(std::move(fds)); }), 1s);
 }
 
-TEST(CloseUntrusted, SiftingLeavesThePlace) {
-  LingeringSocket socket;
-  std::vector<Fd> fds;
-  fds.emplace_back(::eventfd(0, EFD_CLOEXEC));
-  fds.push_back(socket.take());
-  EXPECT_LT(duration_of([&] { sift_untrusted(fds); }), 1s);
-  ASSERT_EQ(fds.size(), 2U);
-  EXPECT_TRUE(fds[0]);
-  EXPECT_FALSE(fds[1]);
+TEST(CloseUntrusted, WhoeverDropsAReceivedRecordDoesNotWait) {
+  LingeringSocket first, second;
+  auto [ours, theirs] = connected();
+  send_with(theirs, first.take());
+  send_with(theirs, second.take());
+  EXPECT_LT(duration_of([&] {
+              auto record = receive_record(ours.get());
+              auto other = receive_record(ours.get());
+              ASSERT_TRUE(record && other);
+              record->fds = std::move(other->fds);  // lets go of the first
+              EXPECT_EQ(record->fds.size(), 1U);
+            }),
+            1s);
+}
+
+// Its last close takes the memory lock of its process, which that process can keep.
+TEST(CloseUntrusted, AUserfaultfdMayTakeItsTime) {
+  const Fd uffd(
+      static_cast<int>(::syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | kUffdUserModeOnly)));
+  ASSERT_TRUE(uffd);
+  EXPECT_FALSE(closes_at_once(uffd.get()));
 }
 
 TEST(CloseUntrusted, AConnectionEndsWithSuchASocketUnread) {

@@ -66,6 +66,11 @@ TEST(Handshake, AnArenaGoesThroughItsStates) {
   expect(0, EPROTO, EPROTO);
   handshake.attaching(0, kStart);
   expect(EALREADY, 0, 0);
+  handshake.arming(0);
+  expect(EALREADY, EBUSY, EBUSY);
+  handshake.attaching(0, kStart);  // it failed: the client may try again
+  expect(EALREADY, 0, 0);
+  handshake.arming(0);
   handshake.armed(0);
   expect(EALREADY, EPROTO, 0);
   handshake.detached(0);
