@@ -3,6 +3,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
@@ -33,22 +34,8 @@ int send_segv(const ClientThread& thread, uint64_t address) {
   return sent == 0 ? 0 : errno;
 }
 
-SegvResult poison(Userfaultfd& uffd, uint64_t page) {
-  switch (outcome_of(Attempt::poison, uffd.poison(page, kPageSize).error)) {
-    case Outcome::installed:
-      return SegvResult::poisoned;
-    case Outcome::present:  // by another thread's refusal, most likely; poison(EEXIST) wakes nobody
-      uffd.wake(page, kPageSize);
-      return SegvResult::poisoned;
-    case Outcome::deferred:
-      uffd.wake(page, kPageSize);
-      return SegvResult::again;
-    case Outcome::discarded:
-      return SegvResult::gone;
-    case Outcome::error:
-      break;
-  }
-  return SegvResult::failed;
+bool is_gone(const Peer& peer) {
+  return ::syscall(SYS_pidfd_send_signal, peer.pidfd.get(), 0, nullptr, 0) != 0 && errno == ESRCH;
 }
 
 }  // namespace
@@ -58,15 +45,31 @@ bool SegvSender::is_deaf(uint32_t ptid, bool pending) {
     pending_.erase(ptid);
     return false;
   }
-  if (++pending_[ptid] < kDeafAfter && pending_.size() <= kMostRemembered) return false;
-  pending_.erase(ptid);
-  return true;
+  const auto found = pending_.find(ptid);
+  if (found == pending_.end() && pending_.size() == kMostRemembered) return true;
+  unsigned& times = found == pending_.end() ? pending_[ptid] : found->second;
+  times = std::min(times + 1, kDeafAfter);
+  return times == kDeafAfter;
+}
+
+SegvResult SegvSender::poison(Userfaultfd& uffd, uint64_t page) {
+  switch (poisoner_.poison(uffd, page)) {
+    case Poisoner::Answer::taken:
+      return SegvResult::poisoned;
+    case Poisoner::Answer::full:
+      uffd.wake(page, kPageSize);
+      return SegvResult::again;
+    case Poisoner::Answer::failed:
+      break;
+  }
+  return SegvResult::failed;
 }
 
 SegvResult SegvSender::refuse(Userfaultfd& uffd, const Peer& peer, const Fault& fault) {
   const uint64_t page = fault.address & kPageMask;
   // The thread sits in the fault, so what its status says stays true until it is signalled.
   const auto thread = find_thread(peer, fault.ptid);
+  if (!thread && is_gone(peer)) return SegvResult::gone;
   if (!thread || !thread->status.takes_segv() || !thread->status.may_be_signalled_by(peer.uid) ||
       is_deaf(fault.ptid, thread->status.segv_pending))
     return poison(uffd, page);

@@ -111,6 +111,15 @@ Result<Userfaultfd> Userfaultfd::adopt_untrusted(Fd fd, uint64_t address, uint64
   return adopted;
 }
 
+Userfaultfd Userfaultfd::dup() const {
+  Userfaultfd second;
+  second.fd_ = fd_.dup();
+  second.features_ = features_;
+  second.address_ = address_;
+  second.length_ = length_;
+  return second;
+}
+
 Result<void> Userfaultfd::api(uint64_t features) {
   struct uffdio_api request{};
   request.api = UFFD_API;

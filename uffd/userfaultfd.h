@@ -69,6 +69,9 @@ class Userfaultfd {
   // EEXIST where the owner has mapped the page already.
   RangeResult clear_poison(uint64_t address, uint64_t length);
 
+  // Another one for the same descriptor; empty when none could be had (errno).
+  Userfaultfd dup() const;
+
   int fd() const { return fd_.get(); }
   explicit operator bool() const { return static_cast<bool>(fd_); }
   // Is this inside the range that was registered last?

@@ -173,7 +173,7 @@ TEST_F(Refused, SystemCallsOfAFullDescriptorEndToo) {
       Mode::full);
   refuse_until_end();
   EXPECT_EQ(child_->line().receive<int>(), EFAULT);
-  EXPECT_EQ(results_[SegvResult::poisoned], 1);
+  EXPECT_GE(results_[SegvResult::poisoned], 1);  // it asks until it is done
   EXPECT_LE(results_[SegvResult::signalled], 4);
   EXPECT_EQ(describe(child_->wait()), "exited 0");
 }
