@@ -18,7 +18,8 @@
 namespace uarena::broker {
 namespace {
 
-constexpr unsigned kRunnerLimit = 64;
+constexpr unsigned kRunnerLimit = 256;
+constexpr unsigned kRunnersPerUid = 16;
 constexpr unsigned kCapKill = 5;  // CAP_KILL of <linux/capability.h>
 
 // Whether this process may signal processes of other uids.
@@ -75,17 +76,17 @@ Result<void> Broker::start() {
       uffd::FaultLoop::create(options_.fault_threads != 0 ? options_.fault_threads : cpus);
   if (!faults) return std::unexpected(faults.error());
   faults_ = std::move(*faults);
+  const unsigned threads = options_.runner_threads != 0 ? options_.runner_threads : 2 * cpus;
   auto runners = RunnerPool::create(
-      options_.runner_threads != 0 ? options_.runner_threads
-                                   : 2 * std::max(1u, std::thread::hardware_concurrency()),
-      std::max(options_.runner_threads, kRunnerLimit),
+      {threads, std::max(threads, kRunnerLimit), std::max(threads, kRunnersPerUid)},
       [this](int socket, RunClient& client) { return run_requests_.serve(socket, client); });
   if (!runners) return std::unexpected(runners.error());
   runners_ = std::move(*runners);
-  services_ = std::make_unique<Services>(
-      Services{arenas_, programs_, accounts_, *faults_, *runners_, can_signal_others_,
-               [this](uint64_t after) { return client_infos(after); }, [this] { return status(); },
-               [this](uint64_t arena_id) { return clients_of(arena_id); }});
+  services_ = std::make_unique<Services>(Services{
+      arenas_, programs_, accounts_, *faults_, *runners_, slow_calls_, can_signal_others_,
+      [this](uint64_t id, std::function<void(Session*)> call) { post(id, std::move(call)); },
+      [this](uint64_t after) { return client_infos(after); }, [this] { return status(); },
+      [this](uint64_t arena_id) { return clients_of(arena_id); }});
 
   make_socket_directory(options_.socket);
   auto listener = ipc::Listener::bind(
@@ -100,9 +101,32 @@ Result<void> Broker::start() {
   return {};
 }
 
-Broker::~Broker() {
+Broker::~Broker() { UARENA_ASSERT(closed_ || close(), "something of a client still waits"); }
+
+bool Broker::close() {
+  closed_ = true;
   listener_.reset();  // first the door, then those who are inside
   clients_.clear();
+  const auto by = std::chrono::steady_clock::now() + kCloseLimit;
+  const auto left = [by] {
+    return std::max(std::chrono::milliseconds(0),
+                    std::chrono::duration_cast<std::chrono::milliseconds>(
+                        by - std::chrono::steady_clock::now()));
+  };
+  const bool runs_ended = !runners_ || runners_->stop(left());
+  const bool clients_let_go = slow_calls_.wait(left());
+  if (!clients_let_go || !runs_ended)
+    log(LogLevel::warning, "daemon.hangs",
+        {{"runs", !runs_ended}, {"memory_locks", !clients_let_go}});
+  return clients_let_go && runs_ended;
+}
+
+// On the control thread soon; with the session as it is then.
+void Broker::post(uint64_t client_id, std::function<void(Session*)> call) {
+  loop_.post([this, client_id, call = std::move(call)] {
+    const auto found = clients_.find(client_id);
+    call(found == clients_.end() ? nullptr : &found->second->session());
+  });
 }
 
 void Broker::run() {

@@ -30,9 +30,16 @@ class Broker {
   // Serves until SIGTERM or SIGINT.
   void run();
 
+  // Lets go of everything: the socket, the clients, whose faults go on without us, the programs
+  // that run. Only a client that means ill can make any of these wait; false when one still does
+  // after kCloseLimit: the broker is then not to be destroyed, but the process to be ended.
+  bool close();
+  static constexpr std::chrono::seconds kCloseLimit{5};
+
  private:
   explicit Broker(const Options& options) : options_(options) {}
   Result<void> start();
+  void post(uint64_t client_id, std::function<void(Session*)> call);
   void accept(Fd socket, ipc::PeerCredentials peer);
   void remove(uint64_t client_id, const Error& reason);
   std::vector<uarena_client_info> client_infos(uint64_t after) const;
@@ -42,6 +49,7 @@ class Broker {
   Options options_;
   uint64_t started_ns_ = 0;
   bool can_signal_others_ = false;
+  bool closed_ = false;
   // In the order of who needs whom: what is destroyed first stands last.
   AccountTable accounts_;
   ArenaRegistry arenas_;
@@ -49,6 +57,7 @@ class Broker {
   RunRequests run_requests_{arenas_, programs_, accounts_};
   std::unique_ptr<uffd::FaultLoop> faults_;
   std::unique_ptr<RunnerPool> runners_;
+  SlowCalls slow_calls_;
   std::unique_ptr<Services> services_;
   ipc::EventLoop loop_;
   std::map<uint64_t, std::unique_ptr<Client>> clients_;

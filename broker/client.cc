@@ -1,7 +1,5 @@
 #include "broker/client.h"
 
-#include "ipc/close_untrusted.h"
-
 namespace uarena::broker {
 
 Result<std::unique_ptr<Client>> Client::open(ipc::EventLoop& loop, Fd socket,
@@ -11,16 +9,17 @@ Result<std::unique_ptr<Client>> Client::open(ipc::EventLoop& loop, Fd socket,
   auto connection = ipc::Connection::open(loop, std::move(socket), *client);
   if (!connection) return std::unexpected(connection.error());
   client->connection_ = std::move(*connection);
+  client->session_->answers_go_to([self = client.get()](ipc::Record&& record) {
+    self->connection_->send(std::move(record));
+    self->watch_deadline();
+  });
   client->watch_deadline();
   return client;
 }
 
 void Client::on_record(ipc::Record&& record) {
-  // All that a control connection has use for are userfaultfds; they pass.
-  ipc::sift_untrusted(record.fds);
-  auto reply = session_->answer(std::move(record), ipc::EventLoop::Clock::now());
-  if (!reply) return connection_->close({EPROTO, "the client sent what is no message"});
-  connection_->send(std::move(*reply));
+  if (!session_->answer(std::move(record), ipc::EventLoop::Clock::now()))
+    return connection_->close({EPROTO, "the client sent what is no message"});
   watch_deadline();
 }
 

@@ -18,6 +18,7 @@ class Client final : public ipc::Connection::Handler {
                                               std::unique_ptr<Session> session,
                                               std::function<void(Error)> ended);
 
+  Session& session() { return *session_; }
   const Session& session() const { return *session_; }
 
  private:

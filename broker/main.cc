@@ -23,7 +23,10 @@ int main(int argc, char** argv) {
   ::sigaddset(&stopping, SIGTERM);
   ::sigaddset(&stopping, SIGINT);
   ::pthread_sigmask(SIG_BLOCK, &stopping, nullptr);
-  made->reset();
+  const bool all_ended = (*made)->close();
+  if (all_ended) made->reset();
   log(LogLevel::info, "daemon.stopped");
+  // What hangs uses what destructors would take away.
+  if (!all_ended) std::_Exit(EXIT_SUCCESS);
   return EXIT_SUCCESS;
 }

@@ -8,7 +8,6 @@
 #include "broker/wire_records.h"
 #include "ipc/base/log.h"
 #include "ipc/base/memory_map.h"
-#include "ipc/close_untrusted.h"
 
 namespace uarena::broker {
 namespace {
@@ -16,22 +15,16 @@ namespace {
 using ipc::Record;
 using ipc::Request;
 
-bool is_regular(int fd) {
-  struct stat info{};
-  return ::fstat(fd, &info) == 0 && S_ISREG(info.st_mode);
-}
+static_assert(jit::kMaxObjectBytes == UARENA_MAX_OBJECT);
 
-std::vector<Fd> one(Fd fd) {
-  std::vector<Fd> fds;
-  fds.push_back(std::move(fd));
-  return fds;
-}
-
-// The object's bytes, copied: a client may change or truncate its file while we look at it.
+// The object's bytes, copied: a client may change or truncate its file while we look at it. Only
+// memory is read: any other file could let us wait, for a disk or for a person's FUSE server, and
+// even fstat(2) could. (F_GET_SEALS asks nobody: memfds and files of a tmpfs have seals.)
 Result<std::vector<std::byte>> read_object_untrusted(int fd) {
+  if (::fcntl(fd, F_GET_SEALS) < 0)
+    return fail(EINVAL, "the object's descriptor is no memfd: copy the file into one");
   struct stat info{};
-  if (fd < 0 || ::fstat(fd, &info) != 0)  // what is no regular file was taken out before
-    return fail(EINVAL, "the object's descriptor is no regular file or memfd");
+  if (::fstat(fd, &info) != 0) return fail_errno(errno, "cannot look at the object");
   if (info.st_size <= 0 || static_cast<uint64_t>(info.st_size) > jit::kMaxObjectBytes)
     return fail(Why::rejected, EFBIG, "the object has {} bytes, allowed are 1..{}", info.st_size,
                 jit::kMaxObjectBytes);
@@ -83,8 +76,6 @@ bool RunRequests::serve(int socket, RunClient& client) {
     return false;
   }
   Record reply;
-  for (Fd& fd : record->fds)
-    if (!is_regular(fd.get())) ipc::close_untrusted(one(std::move(fd)));
   auto request = ipc::decode_request_untrusted(std::move(*record));
   if (!request) {
     if (!request.error().seq) return false;
@@ -141,6 +132,7 @@ Result<Record> RunRequests::load(RunClient& client, Request& request, Fd* log_fi
   load.arena_id = body.arena_id;
   load.log_level = static_cast<int>(body.log_level);
   load.mode = (body.flags & UARENA_LOAD_INTERPRET) != 0 ? jit::Mode::interpret : jit::Mode::compile;
+  load.cancelled = &client.gone;
   auto loaded = programs_.load(*bytes, load, accounts_.of(client.uid));
   if (!loaded) {
     log(LogLevel::info, "prog.rejected",

@@ -19,12 +19,10 @@ constexpr uint64_t kStopMark = ~uint64_t{0};
 
 }  // namespace
 
-RunnerPool::RunnerPool(unsigned threads, unsigned limit, Handler handler)
-    : handler_(std::move(handler)), wanted_(threads), limit_(limit) {}
-
-Result<std::unique_ptr<RunnerPool>> RunnerPool::create(unsigned threads, unsigned limit,
-                                                       Handler handler) {
-  std::unique_ptr<RunnerPool> pool(new RunnerPool(threads, limit, std::move(handler)));
+Result<std::unique_ptr<RunnerPool>> RunnerPool::create(Size size, Handler handler) {
+  UARENA_ASSERT(size.threads <= size.limit && size.share > 0, "{} of {} runners, {} for a uid",
+                size.threads, size.limit, size.share);
+  std::unique_ptr<RunnerPool> pool(new RunnerPool(size, std::move(handler)));
   pool->epoll_.reset(::epoll_create1(EPOLL_CLOEXEC));
   pool->stop_.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!pool->epoll_ || !pool->stop_) return fail_errno(errno, "cannot make the runners' epoll set");
@@ -33,21 +31,24 @@ Result<std::unique_ptr<RunnerPool>> RunnerPool::create(unsigned threads, unsigne
   event.data.u64 = kStopMark;
   if (::epoll_ctl(pool->epoll_.get(), EPOLL_CTL_ADD, pool->stop_.get(), &event) != 0)
     return fail_errno(errno, "cannot watch the runners' stop event");
-  for (unsigned i = 0; i < threads; ++i) pool->start_thread();
+  for (unsigned i = 0; i < size.threads; ++i) pool->start_thread();
   return pool;
 }
 
 RunnerPool::~RunnerPool() {
+  stop(std::chrono::milliseconds(0));
+  std::unique_lock guard(lock_);
+  ended_.wait(guard, [this] { return running_ == 0; });
+}
+
+bool RunnerPool::stop(std::chrono::milliseconds limit) {
   stopping_ = true;
-  {
-    std::lock_guard guard(lock_);
-    for (auto& [socket, channel] : channels_) channel.client->gone = true;
-  }
   const uint64_t one = 1;
   // The stop event stays readable, so that every runner sees it, also one that is busy now.
   [[maybe_unused]] const ssize_t written = ::write(stop_.get(), &one, sizeof(one));
   std::unique_lock guard(lock_);
-  ended_.wait(guard, [this] { return running_ == 0; });
+  for (auto& [socket, channel] : channels_) channel.client->gone = true;
+  return ended_.wait_for(guard, limit, [this] { return running_ == 0; });
 }
 
 void RunnerPool::start_thread() {
@@ -66,28 +67,42 @@ void RunnerPool::start_thread() {
 Result<void> RunnerPool::adopt(Fd socket, std::shared_ptr<RunClient> client) {
   const int raw = socket.get();
   std::lock_guard guard(lock_);
+  const uint32_t uid = client->uid;
   client->channels.fetch_add(1);
+  ++shares_[uid].channels;
   channels_.insert_or_assign(raw, Channel{std::move(socket), std::move(client)});
   epoll_event event{};
   event.events = EPOLLIN | EPOLLRDHUP | EPOLLONESHOT;
   event.data.u64 = static_cast<uint64_t>(raw);
   if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, raw, &event) != 0) {
     const int code = errno;
-    channels_.at(raw).client->channels.fetch_sub(1);
-    channels_.erase(raw);
+    const Fd refused = remove(raw);
+    if (shares_.at(uid).channels == 0) shares_.erase(uid);
     return fail_errno(code, "cannot watch the run channel");
   }
   return {};
 }
 
 void RunnerPool::drop_client(uint64_t client_id) {
-  std::lock_guard guard(lock_);
-  for (auto& [socket, channel] : channels_) {
-    if (channel.client->client_id != client_id) continue;
-    channel.client->gone = true;
-    // The runner that holds or next wakes for this channel reads its end, and closes it.
-    ::shutdown(socket, SHUT_RDWR);
+  std::vector<Fd> ended;
+  {
+    std::lock_guard guard(lock_);
+    for (auto& [uid, share] : shares_) {
+      std::erase_if(share.waiting, [&](int socket) {
+        if (channels_.at(socket).client->client_id != client_id) return false;
+        ended.push_back(remove(socket));
+        return true;
+      });
+    }
+    std::erase_if(shares_, [](const auto& entry) { return entry.second.channels == 0; });
+    for (auto& [socket, channel] : channels_) {
+      if (channel.client->client_id != client_id) continue;
+      channel.client->gone = true;
+      // The runner that holds or next wakes for this channel reads its end, and closes it.
+      ::shutdown(socket, SHUT_RDWR);
+    }
   }
+  for (Fd& socket : ended) ipc::close_connection(std::move(socket));
 }
 
 size_t RunnerPool::channels() const {
@@ -95,17 +110,60 @@ size_t RunnerPool::channels() const {
   return channels_.size();
 }
 
-void RunnerPool::finish(int socket) {
+// Takes the channel out of the books; the caller, who holds lock_, closes it when it no longer
+// does, and removes the share when that was the last one.
+Fd RunnerPool::remove(int socket) {
+  const auto found = channels_.find(socket);
+  UARENA_ASSERT(found != channels_.end(), "run channel {}", socket);
+  RunClient& client = *found->second.client;
+  client.channels.fetch_sub(1);
+  --shares_.at(client.uid).channels;
+  Fd ended = std::move(found->second.socket);
+  channels_.erase(found);
+  return ended;
+}
+
+// The client whose request is to be carried out now; none when its uid has its share of the runners
+// already: the channel waits until one of them is done.
+std::shared_ptr<RunClient> RunnerPool::begin(int socket) {
+  std::lock_guard guard(lock_);
+  const std::shared_ptr<RunClient>& client = channels_.at(socket).client;
+  Share& share = shares_.at(client->uid);
+  if (share.busy == size_.share) {
+    share.waiting.push_back(socket);
+    return nullptr;
+  }
+  ++share.busy;
+  return client;
+}
+
+// A request has been carried out. The runner goes on with the channel of the same uid that waits
+// longest, if there is one.
+std::optional<int> RunnerPool::end(int socket, const RunClient& client, bool goes_on) {
   Fd ended;
+  std::optional<int> next;
   {
     std::lock_guard guard(lock_);
-    const auto found = channels_.find(socket);
-    UARENA_ASSERT(found != channels_.end(), "run channel {}", socket);
-    found->second.client->channels.fetch_sub(1);
-    ended = std::move(found->second.socket);
-    channels_.erase(found);
+    Share& share = shares_.at(client.uid);
+    --share.busy;
+    if (!share.waiting.empty() && !stopping_) {
+      next = share.waiting.front();
+      share.waiting.pop_front();
+    }
+    if (!goes_on) ended = remove(socket);
+    if (share.channels == 0) shares_.erase(client.uid);
   }
+  // Only now: another runner may have it at once, and end it.
+  if (goes_on) watch_again(socket);
   ipc::close_connection(std::move(ended));  // by that it leaves the epoll set
+  return next;
+}
+
+void RunnerPool::watch_again(int socket) {
+  epoll_event event{};
+  event.events = EPOLLIN | EPOLLRDHUP | EPOLLONESHOT;
+  event.data.u64 = static_cast<uint64_t>(socket);
+  UARENA_ASSERT(::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, socket, &event) == 0, "errno {}", errno);
 }
 
 // With lock_ held, so that the destructor, which waits under it, can't be faster than this.
@@ -130,24 +188,17 @@ void RunnerPool::work() {
     UARENA_ASSERT(ready >= 0, "epoll_wait: errno {}", errno);
     if (ready == 0) {
       std::lock_guard guard(lock_);
-      if (running_ <= wanted_) continue;
+      if (running_ <= size_.threads) continue;
       leave();
       return;
     }
-    if (idle_.fetch_sub(1) == 1 && running_.load() < limit_) start_thread();
-    const int socket = static_cast<int>(event.data.u64);
-    std::shared_ptr<RunClient> client;
-    {
-      std::lock_guard guard(lock_);
-      client = channels_.at(socket).client;
-    }
-    if (handler_(socket, *client)) {
-      event.events = EPOLLIN | EPOLLRDHUP | EPOLLONESHOT;
-      event.data.u64 = static_cast<uint64_t>(socket);
-      UARENA_ASSERT(::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, socket, &event) == 0, "errno {}",
-                    errno);
-    } else {
-      finish(socket);
+    if (idle_.fetch_sub(1) == 1 && running_.load() < size_.limit) start_thread();
+    std::optional<int> socket = static_cast<int>(event.data.u64);
+    while (socket && !stopping_) {
+      const std::shared_ptr<RunClient> client = begin(*socket);
+      if (!client) break;
+      const bool goes_on = handler_(*socket, *client);
+      socket = end(*socket, *client, goes_on);
     }
     idle_.fetch_add(1);
   }

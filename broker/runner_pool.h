@@ -1,17 +1,21 @@
 // Runners: the threads that read requests from run channels and carry them out themselves, so that
 // a run costs one wake-up and no hand-off. All wait on one epoll set; a channel is armed for one
 // event at a time, so its requests are answered in order. When every runner is busy another one is
-// started, up to a limit, and ends when it has been idle for a while: a client whose programs take
-// long slows others only through the machine's CPUs.
+// started, up to a limit, and ends when it has been idle for a while.
+//
+// No uid gets more runners than its share: what it asks beyond that waits in a line of its own. So
+// a client whose requests take long, or hang, slows others only through the machine's CPUs.
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
-#include <set>
+#include <optional>
 #include <thread>
 #include <unordered_map>
 
@@ -34,10 +38,17 @@ class RunnerPool {
   // Handles one readable channel: reads one record and answers it. False: the channel is finished.
   using Handler = std::function<bool(int socket, RunClient& client)>;
 
-  // At least `threads` runners, at most `limit`.
-  static Result<std::unique_ptr<RunnerPool>> create(unsigned threads, unsigned limit,
-                                                    Handler handler);
-  ~RunnerPool();  // waits for requests that are being carried out
+  struct Size {
+    unsigned threads = 1;  // at least so many runners
+    unsigned limit = 1;    // at most
+    unsigned share = 1;    // of them for one uid
+  };
+  static Result<std::unique_ptr<RunnerPool>> create(Size size, Handler handler);
+  ~RunnerPool();  // waits for requests that are being carried out, however long
+
+  // No request is begun any more, and loops of programs that run end soon. Waits for the requests
+  // in hand; false: the limit has passed, and some hang on.
+  bool stop(std::chrono::milliseconds limit);
 
   Result<void> adopt(Fd socket, std::shared_ptr<RunClient> client);
   // The client's session has ended: its channels are shut down, now or after the request in hand.
@@ -46,19 +57,27 @@ class RunnerPool {
   size_t channels() const;
 
  private:
+  // One uid's use of the runners; there while it has channels.
+  struct Share {
+    size_t channels = 0;
+    unsigned busy = 0;
+    std::deque<int> waiting;  // channels with a request, oldest first
+  };
   struct Channel {
     Fd socket;
     std::shared_ptr<RunClient> client;
   };
-  RunnerPool(unsigned threads, unsigned limit, Handler handler);
+  RunnerPool(Size size, Handler handler) : handler_(std::move(handler)), size_(size) {}
   void start_thread();
   void work();
   void leave();
-  void finish(int socket);
+  std::shared_ptr<RunClient> begin(int socket);
+  std::optional<int> end(int socket, const RunClient& client, bool goes_on);
+  void watch_again(int socket);
+  Fd remove(int socket);
 
   Handler handler_;
-  unsigned wanted_;
-  unsigned limit_;
+  const Size size_;
   Fd epoll_;
   Fd stop_;
   std::atomic<bool> stopping_{false};
@@ -66,7 +85,8 @@ class RunnerPool {
   std::atomic<unsigned> idle_{0};
   mutable std::mutex lock_;
   std::condition_variable ended_;
-  std::unordered_map<int, Channel> channels_;  // by descriptor
+  std::unordered_map<int, Channel> channels_;   // by descriptor
+  std::unordered_map<uint32_t, Share> shares_;  // by uid
 };
 
 }  // namespace uarena::broker

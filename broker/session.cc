@@ -25,30 +25,39 @@ Session::Session(Services& services, uint64_t client_id, ipc::PeerCredentials pe
 
 Session::~Session() {
   services_.runners.drop_client(client_id_);
-  for (auto& [id, attachment] : attachments_) let_go(attachment);
+  for (auto& [id, attachment] : attachments_) let_go(attachment, true);
 }
 
-std::optional<Record> Session::answer(Record&& record, Time now) {
+bool Session::answer(Record&& record, Time now) {
   auto request = ipc::decode_request_untrusted(std::move(record));
   if (!request) {
     log(LogLevel::warning, "client.bad_request",
         {{"client", client_id_},
          {"errno", request.error().error.code},
          {"error", request.error().error.message}});
-    if (!request.error().seq) return std::nullopt;
-    return ipc::make_error(*request.error().seq, request.error().error);
+    if (!request.error().seq) return false;
+    send_(ipc::make_error(*request.error().seq, request.error().error));
+    return true;
   }
   auto reply = carry_out(*request, now);
-  if (reply) return std::move(*reply);
-  log(LogLevel::debug, "client.refused",
-      {{"client", client_id_},
-       {"request", ipc::message_name(request->type)},
-       {"errno", reply.error().code},
-       {"error", reply.error().message}});
-  return ipc::make_error(request->seq, reply.error());
+  if (!reply)
+    refuse(*request, reply.error());
+  else if (*reply)
+    send_(std::move(**reply));
+  return true;
 }
 
-Result<Record> Session::carry_out(Request& request, Time now) {
+void Session::refuse(const Request& request, const Error& error) {
+  log(LogLevel::debug, "client.refused",
+      {{"client", client_id_},
+       {"request", ipc::message_name(request.type)},
+       {"errno", error.code},
+       {"error", error.message}});
+  send_(ipc::make_error(request.seq, error));
+}
+
+// None: the answer comes later.
+Result<std::optional<Record>> Session::carry_out(Request& request, Time now) {
   if (auto legal = handshake_.admit(request); !legal) return std::unexpected(legal.error());
   switch (request.type) {
     case UARENA_MSG_HELLO:
@@ -64,7 +73,8 @@ Result<Record> Session::carry_out(Request& request, Time now) {
     case UARENA_MSG_ATTACH:
       return attach(request, now);
     case UARENA_MSG_ATTACH_READY:
-      return attach_ready(request);
+      if (auto begun = attach_ready(request); !begun) return std::unexpected(begun.error());
+      return std::nullopt;
     case UARENA_MSG_DETACH:
       return detach(request);
     case UARENA_MSG_RUN_CHANNEL:

@@ -1,6 +1,6 @@
 // What one client has and may do: its place in the handshake, its attached arenas, its run
 // channels. A Session answers records with records and does no I/O on the socket itself; the
-// connection that feeds it lives in broker.cc. When the session goes, everything that it held goes
+// connection that feeds it lives in client.cc. When the session goes, everything that it held goes
 // with it, in whatever state the client died.
 //
 // Threads: the control thread only.
@@ -18,12 +18,15 @@
 #include "broker/arena_registry.h"
 #include "broker/program_registry.h"
 #include "broker/runner_pool.h"
+#include "ipc/base/slow_calls.h"
 #include "ipc/codec.h"
 #include "ipc/credentials.h"
 #include "ipc/handshake.h"
 #include "uffd/fault_loop.h"
 
 namespace uarena::broker {
+
+class Session;
 
 // What a session needs of the rest of the broker.
 struct Services {
@@ -32,7 +35,10 @@ struct Services {
   AccountTable& accounts;
   uffd::FaultLoop& faults;
   RunnerPool& runners;
+  SlowCalls& slow_calls;           // by process: what needs a client's memory lock
   bool can_signal_others = false;  // CAP_KILL
+  // Runs it on the control thread, with the client's session or, if that has gone, null.
+  std::function<void(uint64_t client_id, std::function<void(Session*)>)> post;
   std::function<std::vector<uarena_client_info>(uint64_t after)> clients;
   std::function<uarena_status_reply()> status;
   // Those that have the arena attached.
@@ -45,6 +51,8 @@ class Session {
  public:
   using Time = ipc::Handshake::Time;
   static constexpr uint32_t kMaxRunChannels = 8;
+  // Attachments of one process that wait for its memory lock, on all its connections.
+  static constexpr size_t kMaxSlowCalls = 64;
 
   Session(Services& services, uint64_t client_id, ipc::PeerCredentials peer, Charge charge,
           Time now);
@@ -55,8 +63,13 @@ class Session {
   uint64_t client_id() const { return client_id_; }
   uint32_t uid() const { return peer_.uid; }
 
-  // The answer to one record. None: it was so broken that nothing can be answered; close.
-  std::optional<ipc::Record> answer(ipc::Record&& record, Time now);
+  // Where answers go. Call before the first record.
+  using Send = std::function<void(ipc::Record&&)>;
+  void answers_go_to(Send send) { send_ = std::move(send); }
+
+  // Answers one record, now or later (ATTACH_READY waits for the client's memory lock). False: it
+  // was so broken that nothing can be answered; close.
+  bool answer(ipc::Record&& record, Time now);
 
   // When the client must have gone on, and what to tell when it has not.
   std::optional<Time> deadline() const { return handshake_.deadline(); }
@@ -74,7 +87,8 @@ class Session {
     bool full = false;
   };
 
-  Result<ipc::Record> carry_out(ipc::Request& request, Time now);
+  Result<std::optional<ipc::Record>> carry_out(ipc::Request& request, Time now);
+  void refuse(const ipc::Request& request, const Error& error);
 
   // session.cc
   Result<ipc::Record> hello(ipc::Request& request);
@@ -85,10 +99,11 @@ class Session {
   Result<ipc::Record> arena_list(ipc::Request& request);
   Result<ipc::Record> arena_delete(ipc::Request& request);
   Result<ipc::Record> attach(ipc::Request& request, Time now);
-  Result<ipc::Record> attach_ready(ipc::Request& request);
+  Result<void> attach_ready(ipc::Request& request);
+  void armed(uint64_t seq, uint64_t arena_id, Result<uffd::FaultLoop::Id> faults, bool full);
   Result<ipc::Record> detach(ipc::Request& request);
   Result<std::shared_ptr<Arena>> find_arena(const ipc::Request& request) const;
-  void let_go(Attachment& attachment);
+  void let_go(Attachment& attachment, bool still_mapped);
   std::string users_of(const Arena& arena) const;
   uarena_arena_info arena_info(const Arena& arena) const;
   // session_inspect.cc
@@ -101,6 +116,7 @@ class Session {
   ipc::PeerCredentials peer_;
   Charge charge_;
   ipc::Handshake handshake_;
+  Send send_;
   std::shared_ptr<RunClient> run_client_;
   std::map<uint64_t, Attachment> attachments_;  // by arena id
 };

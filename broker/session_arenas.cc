@@ -126,44 +126,90 @@ Result<Record> Session::attach(Request& request, Time now) {
   return record;
 }
 
-Result<Record> Session::attach_ready(Request& request) {
+// Registering the range takes the client's memory lock, which the client can keep as long as it
+// likes, so it is done by a thread that waits for this process only.
+Result<void> Session::attach_ready(Request& request) {
   const auto& body = std::get<uarena_attach_ready>(request.body);
-  Attachment& attachment = attachments_.at(body.arena_id);
-  auto uffd = uffd::Userfaultfd::adopt_untrusted(
-      std::move(request.fds.at(0)), attachment.arena->user_vm_start(), attachment.arena->size());
-  if (!uffd) return std::unexpected(uffd.error());
+  const uint64_t arena_id = body.arena_id;
+  Attachment& attachment = attachments_.at(arena_id);
+  const auto process = static_cast<uint64_t>(peer_.pid);
+  if (services_.slow_calls.under_way(process) >= kMaxSlowCalls)
+    return fail(EBUSY, "process {} keeps its memory locked: {} attachments of it are waiting",
+                peer_.pid, kMaxSlowCalls);
   Fd pidfd = peer_.pidfd.dup();
   if (!pidfd) return fail_errno(errno, "cannot keep hold of process {}", peer_.pid);
-  auto counters = std::make_shared<uffd::FaultCounters>();
-  auto adopted =
-      services_.faults.adopt(std::move(*uffd), uffd::Peer{peer_.pid, std::move(pidfd), peer_.uid},
-                             std::make_shared<FaultPolicy>(attachment.arena), counters);
-  if (!adopted) return std::unexpected(adopted.error());
-  attachment.faults = *adopted;
-  attachment.counters = std::move(counters);
-  attachment.full = (body.flags & UARENA_READY_FULL) != 0;
-  handshake_.armed(body.arena_id);
-  log(LogLevel::info, "client.armed",
-      {{"client", client_id_}, {"arena", body.arena_id}, {"full", attachment.full}});
-  return ipc::make_reply(request.type, request.seq, uarena_empty{});
+  attachment.counters = std::make_shared<uffd::FaultCounters>();
+
+  struct Arming {
+    Fd uffd;
+    uffd::Peer peer;
+    std::shared_ptr<Arena> arena;
+    std::shared_ptr<uffd::FaultCounters> counters;
+  };
+  const auto arming = std::make_shared<Arming>(std::move(request.fds.at(0)),
+                                               uffd::Peer{peer_.pid, std::move(pidfd), peer_.uid},
+                                               attachment.arena, attachment.counters);
+  const auto arm = [&services = services_, arming, arena_id, client = client_id_, process,
+                    seq = request.seq, full = (body.flags & UARENA_READY_FULL) != 0] {
+    auto uffd = uffd::Userfaultfd::adopt_untrusted(
+        std::move(arming->uffd), arming->arena->user_vm_start(), arming->arena->size());
+    Result<uffd::FaultLoop::Id> faults =
+        uffd ? services.faults.adopt(std::move(*uffd), std::move(arming->peer),
+                                     std::make_shared<FaultPolicy>(arming->arena), arming->counters)
+             : std::unexpected(uffd.error());
+    services.post(client, [&services, seq, arena_id, process, full, faults](Session* session) {
+      if (session != nullptr) return session->armed(seq, arena_id, faults, full);
+      if (!faults) return;
+      const auto left =
+          std::make_shared<std::optional<uffd::Userfaultfd>>(services.faults.drop(*faults));
+      services.slow_calls.start(process, [left] { left->reset(); });
+    });
+  };
+  if (!services_.slow_calls.start(process, arm))
+    return fail(EAGAIN, "no thread could be started for the attachment");
+  handshake_.arming(arena_id);
+  return {};
 }
 
-// The client may go on without us: it was cut off, or the broker is stopping. Its own copy of the
-// userfaultfd would then keep its faults waiting for ever, so the range is unregistered: whoever
-// waits goes on, and from now on the kernel fills absent pages, in SEGV_ON_FAULT arenas too. (After
-// a detach the mapping is gone and there is nothing to unregister, after a death nobody.)
-void Session::let_go(Attachment& attachment) {
-  if (!attachment.faults) return;
-  if (auto uffd = services_.faults.drop(*attachment.faults)) {
-    [[maybe_unused]] const auto nothing_left =
-        uffd->unregister(attachment.arena->user_vm_start(), attachment.arena->size());
+// The answer to ATTACH_READY.
+void Session::armed(uint64_t seq, uint64_t arena_id, Result<uffd::FaultLoop::Id> faults,
+                    bool full) {
+  if (!faults) {
+    handshake_.attaching(arena_id, Time::clock::now());
+    return send_(ipc::make_error(seq, faults.error()));
   }
+  Attachment& attachment = attachments_.at(arena_id);
+  attachment.faults = *faults;
+  attachment.full = full;
+  handshake_.armed(arena_id);
+  log(LogLevel::info, "client.armed",
+      {{"client", client_id_}, {"arena", arena_id}, {"full", full}});
+  send_(ipc::make_reply(UARENA_MSG_ATTACH_READY, seq, uarena_empty{}));
+}
+
+// With `still_mapped` the client may go on without us: it was cut off, or the broker is stopping.
+// Its own copy of the userfaultfd would then keep its faults waiting for ever, so the range is
+// unregistered: whoever waits goes on, and from now on the kernel fills absent pages, in
+// SEGV_ON_FAULT arenas too. After a detach the mapping is gone, and another may be registered there
+// already. (After a death there is nobody.) Closing and unregistering take the client's memory
+// lock.
+void Session::let_go(Attachment& attachment, bool still_mapped) {
+  if (!attachment.faults) return;
+  auto uffd =
+      std::make_shared<std::optional<uffd::Userfaultfd>>(services_.faults.drop(*attachment.faults));
   attachment.faults.reset();
+  services_.slow_calls.start(static_cast<uint64_t>(peer_.pid),
+                             [uffd, still_mapped, start = attachment.arena->user_vm_start(),
+                              size = attachment.arena->size()] {
+                               if (*uffd && still_mapped) [[maybe_unused]]
+                                 const auto nothing_left = (*uffd)->unregister(start, size);
+                               uffd->reset();
+                             });
 }
 
 Result<Record> Session::detach(Request& request) {
   const uint64_t id = std::get<uarena_detach>(request.body).arena_id;
-  let_go(attachments_.at(id));
+  let_go(attachments_.at(id), false);
   attachments_.erase(id);
   handshake_.detached(id);
   log(LogLevel::info, "client.detached", {{"client", client_id_}, {"arena", id}});

@@ -28,6 +28,8 @@
 /* The largest record, payload included. What is larger travels as a sealed memfd beside it. */
 #define UARENA_MAX_RECORD (128u * 1024u)
 #define UARENA_MAX_FDS 4
+/* The largest BPF object, bytes. */
+#define UARENA_MAX_OBJECT (64 << 20)
 /* Names of arenas, programs and objects: 1..63 bytes of [A-Za-z0-9_.-], then NUL. */
 #define UARENA_NAME_SIZE 64
 
@@ -190,7 +192,7 @@ struct uarena_detach {
   uint64_t arena_id;
 };
 
-/* payload: the object's name. One descriptor: the ELF object, any readable regular file or memfd. */
+/* payload: the object's name. One descriptor: the ELF object, in a memfd. */
 struct uarena_prog_load {
   struct uarena_msg msg;
   uint64_t arena_id; /* 0: created from the object's .maps */

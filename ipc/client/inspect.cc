@@ -156,7 +156,7 @@ Result<LoadAnswer> Inspector::load(const std::string& path, const LoadSpec& spec
   if (log != nullptr) log->clear();
   const std::string name = spec.name.empty() ? object_name(path) : spec.name;
   if (auto ok = check_name("the object's name", name); !ok) return std::unexpected(ok.error());
-  auto object = open_object_file(path);
+  auto object = read_object_file(path);
   if (!object) return std::unexpected(std::move(object.error()));
   auto channel = link_->run();
   if (!channel) return std::unexpected(std::move(channel.error()));

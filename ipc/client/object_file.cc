@@ -1,6 +1,8 @@
 // See object_file.h.
 #include "ipc/client/object_file.h"
 
+#include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 
 #include "ipc/abi.h"
@@ -8,7 +10,19 @@
 
 namespace uarena::ipc {
 
-Result<Fd> open_object_file(const std::string& path) {
+namespace {
+
+Result<void> copy(int from, int to, const std::string& path) {
+  for (;;) {
+    const ssize_t copied = ::sendfile(to, from, nullptr, size_t{1} << 20);
+    if (copied == 0) return {};
+    if (copied < 0 && errno != EINTR) return fail_errno(errno, "cannot read {}", path);
+  }
+}
+
+}  // namespace
+
+Result<Fd> read_object_file(const std::string& path) {
   // O_NONBLOCK: opening a fifo must not wait for a writer.
   Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
   if (!file) {
@@ -22,7 +36,13 @@ Result<Fd> open_object_file(const std::string& path) {
   if (::fstat(file.get(), &st) < 0) return fail_errno(errno, "cannot look at {}", path);
   if (!S_ISREG(st.st_mode))
     return fail(S_ISDIR(st.st_mode) ? EISDIR : EINVAL, "{} is not a regular file", path);
-  return file;
+  if (st.st_size > UARENA_MAX_OBJECT)
+    return fail(Why::rejected, EFBIG, "{} has {} bytes, a BPF object may have {}", path, st.st_size,
+                UARENA_MAX_OBJECT);
+  Fd copied(::memfd_create("uarena.object", MFD_CLOEXEC));
+  if (!copied) return fail_errno(errno, "cannot make a memfd for {}", path);
+  if (auto done = copy(file.get(), copied.get(), path); !done) return std::unexpected(done.error());
+  return copied;
 }
 
 std::string object_name(const std::string& path) {

@@ -1,5 +1,5 @@
-// The BPF object that a client wants loaded: opened here, by the client, with the client's rights,
-// and handed over as a descriptor.
+// The BPF object that a client wants loaded: read here, by the client, with the client's rights,
+// and handed over as a memfd, so that the broker waits for no disk and nobody's file system.
 #pragma once
 
 #include <string>
@@ -9,8 +9,9 @@
 
 namespace uarena::ipc {
 
-// Read-only. Errors as open(2), with the path; EISDIR or EINVAL: not a regular file.
-Result<Fd> open_object_file(const std::string& path);
+// A memfd with the file's bytes. Errors as open(2), read(2) and memfd_create(2), with the path;
+// EISDIR or EINVAL: not a regular file; EFBIG: larger than any object may be.
+Result<Fd> read_object_file(const std::string& path);
 
 // The name under which an object goes if nobody gave one: the file's, without directories, ".o" and
 // ".bpf", other characters than names may have replaced by '_', at most 63 bytes.

@@ -3,47 +3,18 @@
 // not hold the arena's meanwhile: a fault thread, which serves other clients too, would stand
 // still.
 #include <gtest/gtest.h>
-#include <poll.h>
 
 #include <future>
 
 #include "arena_fixture.h"
-#include "uffd/userfaultfd.h"
+#include "tests/support/hanging_writer.h"
 
 namespace uarena::broker {
 namespace {
 
 using namespace std::chrono_literals;
 
-// Somebody whose write to the file hangs until it is let go.
-class HangingWriter {
- public:
-  HangingWriter(int file, uint64_t page)
-      : source_(MemoryMap::create(nullptr, kPageSize, PROT_READ | PROT_WRITE,
-                                  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0, "a page that never comes")
-                    .value()),
-        uffd_(uffd::Userfaultfd::create_own(0).value()) {
-    EXPECT_TRUE(uffd_.register_missing(source_.address(), kPageSize));
-    write_ = std::async(std::launch::async, [this, file, page] {
-      return ::pwrite(file, source_.data(), kPageSize, static_cast<off_t>(page * kPageSize));
-    });
-    pollfd fault{uffd_.fd(), POLLIN, 0};
-    EXPECT_EQ(::poll(&fault, 1, 5000), 1);  // from now on it holds the lock
-  }
-  ~HangingWriter() { let_go(); }
-  void let_go() {
-    if (write_.valid()) {
-      EXPECT_EQ(uffd_.zeropage(source_.address(), kPageSize).error, 0);
-      write_.wait();
-      write_ = {};
-    }
-  }
-
- private:
-  MemoryMap source_;
-  uffd::Userfaultfd uffd_;
-  std::future<ssize_t> write_;
-};
+using testing::HangingWriter;
 
 // What `act` returns, and nothing when it does not come back in time. It is left running then.
 template <typename Act>

@@ -21,9 +21,10 @@ struct Pair {
   }
 };
 
-std::shared_ptr<RunClient> client(uint64_t id) {
+std::shared_ptr<RunClient> client(uint64_t id, uint32_t uid = 0) {
   auto c = std::make_shared<RunClient>();
   c->client_id = id;
+  c->uid = uid;
   return c;
 }
 
@@ -47,7 +48,7 @@ std::string ask(int socket, std::string_view text) {
 }
 
 TEST(RunnerPool, AnswersEachChannelInOrder) {
-  auto pool = RunnerPool::create(2, 4, echo);
+  auto pool = RunnerPool::create({2, 4, 8}, echo);
   ASSERT_TRUE(pool);
   std::vector<Pair> pairs(8);
   for (size_t i = 0; i < pairs.size(); ++i)
@@ -58,7 +59,7 @@ TEST(RunnerPool, AnswersEachChannelInOrder) {
 }
 
 TEST(RunnerPool, ChannelEndsWhenTheHandlerSaysSo) {
-  auto pool = RunnerPool::create(1, 1, echo);
+  auto pool = RunnerPool::create({1, 1, 8}, echo);
   Pair pair;
   auto owner = client(1);
   ASSERT_TRUE((*pool)->adopt(std::move(pair.theirs), owner));
@@ -69,7 +70,7 @@ TEST(RunnerPool, ChannelEndsWhenTheHandlerSaysSo) {
 }
 
 TEST(RunnerPool, DroppedClientLosesItsChannelsOnly) {
-  auto pool = RunnerPool::create(2, 4, echo);
+  auto pool = RunnerPool::create({2, 4, 8}, echo);
   Pair dropped, kept;
   auto gone = client(1);
   ASSERT_TRUE((*pool)->adopt(std::move(dropped.theirs), gone));
@@ -84,7 +85,7 @@ TEST(RunnerPool, DroppedClientLosesItsChannelsOnly) {
 // Every runner of the pool is busy, and yet another client is answered.
 TEST(RunnerPool, GrowsWhileAllAreBusy) {
   std::latch busy(2), release(1);
-  auto pool = RunnerPool::create(2, 8, [&](int socket, RunClient& c) {
+  auto pool = RunnerPool::create({2, 8, 8}, [&](int socket, RunClient& c) {
     if (c.client_id < 2) {
       char byte;
       if (::recv(socket, &byte, 1, MSG_DONTWAIT) <= 0) return false;
@@ -102,6 +103,91 @@ TEST(RunnerPool, GrowsWhileAllAreBusy) {
   EXPECT_EQ(ask(pairs[2].ours.get(), "hello"), "hello");
   EXPECT_GT((*pool)->threads(), 2u);
   release.count_down();
+}
+
+// Requests of one uid that do not end, until they are told to.
+class Greedy {
+ public:
+  static constexpr uint32_t kUid = 1000;
+
+  RunnerPool::Handler handler() {
+    return [this](int socket, RunClient& c) {
+      if (c.uid != kUid) return echo(socket, c);
+      char byte;
+      if (::recv(socket, &byte, 1, MSG_DONTWAIT) <= 0) return false;
+      ++begun;
+      begun.notify_all();
+      release.wait();
+      return ::send(socket, &byte, 1, MSG_NOSIGNAL) == 1;
+    };
+  }
+  void wait_for(unsigned number) {
+    for (unsigned n = begun; n < number; n = begun) begun.wait(n);
+  }
+
+  std::atomic<unsigned> begun{0};
+  std::latch release{1};
+};
+
+TEST(RunnerPool, OneUidGetsItsShareAndNoMore) {
+  Greedy greedy;
+  auto pool = RunnerPool::create({1, 4, 3}, greedy.handler());
+  std::vector<Pair> pairs(8);
+  for (size_t i = 0; i < pairs.size(); ++i) {
+    ASSERT_TRUE((*pool)->adopt(std::move(pairs[i].theirs), client(i, Greedy::kUid)));
+    ASSERT_EQ(::send(pairs[i].ours.get(), "x", 1, 0), 1);
+  }
+  greedy.wait_for(3);
+  Pair other;
+  ASSERT_TRUE((*pool)->adopt(std::move(other.theirs), client(100, 1001)));
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(ask(other.ours.get(), "hello"), "hello");
+  EXPECT_EQ(greedy.begun, 3u);
+  // Those who waited are served when it is their turn, and their channels go on.
+  greedy.release.count_down();
+  for (int round = 0; round < 2; ++round) {
+    for (Pair& pair : pairs) {
+      char byte;
+      if (round == 1) {
+        ASSERT_EQ(::send(pair.ours.get(), "x", 1, 0), 1);
+      }
+      EXPECT_EQ(::recv(pair.ours.get(), &byte, 1, 0), 1);
+    }
+  }
+  EXPECT_EQ(greedy.begun, 16u);
+}
+
+// A channel that waits for its uid's share holds nothing once its client has gone.
+TEST(RunnerPool, AWaitingChannelGoesWithItsClient) {
+  Greedy greedy;
+  auto pool = RunnerPool::create({1, 4, 1}, greedy.handler());
+  Pair busy, waiting, other;
+  ASSERT_TRUE((*pool)->adopt(std::move(busy.theirs), client(1, Greedy::kUid)));
+  ASSERT_EQ(::send(busy.ours.get(), "x", 1, 0), 1);
+  greedy.wait_for(1);
+  ASSERT_TRUE((*pool)->adopt(std::move(waiting.theirs), client(2, Greedy::kUid)));
+  ASSERT_EQ(::send(waiting.ours.get(), "x", 1, 0), 1);
+  ASSERT_TRUE((*pool)->adopt(std::move(other.theirs), client(3, 1001)));
+  EXPECT_EQ(ask(other.ours.get(), "after"), "after");
+  (*pool)->drop_client(2);
+  char byte;
+  EXPECT_LE(::recv(waiting.ours.get(), &byte, 1, 0), 0);
+  greedy.release.count_down();
+  EXPECT_EQ(::recv(busy.ours.get(), &byte, 1, 0), 1);
+  EXPECT_EQ(greedy.begun, 1u);
+}
+
+TEST(RunnerPool, StoppingWaitsSoLongAndNoLonger) {
+  Greedy greedy;
+  auto pool = RunnerPool::create({2, 4, 4}, greedy.handler());
+  Pair pair;
+  auto owner = client(1, Greedy::kUid);
+  ASSERT_TRUE((*pool)->adopt(std::move(pair.theirs), owner));
+  ASSERT_EQ(::send(pair.ours.get(), "x", 1, 0), 1);
+  greedy.wait_for(1);
+  EXPECT_FALSE((*pool)->stop(std::chrono::milliseconds(50)));
+  EXPECT_TRUE(owner->gone);
+  greedy.release.count_down();
+  EXPECT_TRUE((*pool)->stop(std::chrono::seconds(10)));
 }
 
 }  // namespace

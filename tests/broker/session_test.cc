@@ -20,13 +20,17 @@ class SessionTest : public ::testing::Test {
  protected:
   SessionTest()
       : faults_(uffd::FaultLoop::create(1).value()),
-        runners_(RunnerPool::create(1, 1, [](int, RunClient&) { return false; }).value()),
+        runners_(RunnerPool::create({1, 1, 1}, [](int, RunClient&) { return false; }).value()),
         services_{arenas_,
                   programs_,
                   accounts_,
                   *faults_,
                   *runners_,
+                  slow_calls_,
                   true,
+                  [this](uint64_t, std::function<void(Session*)> call) {
+                    loop_.post([this, call = std::move(call)] { call(current_); });
+                  },
                   [](uint64_t) { return std::vector<uarena_client_info>(3); },
                   [] { return uarena_status_reply{}; }} {}
 
@@ -35,9 +39,14 @@ class SessionTest : public ::testing::Test {
     peer.pid = ::getpid();
     peer.uid = uid;
     peer.pidfd.reset(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0)));
-    return std::make_unique<Session>(services_, 7, std::move(peer),
-                                     accounts_.of(uid).charge(Resource::connections, 1).value(),
-                                     now_);
+    auto made =
+        std::make_unique<Session>(services_, 7, std::move(peer),
+                                  accounts_.of(uid).charge(Resource::connections, 1).value(), now_);
+    made->answers_go_to([this](ipc::Record&& record) {
+      answer_ = std::move(record);
+      loop_.stop();
+    });
+    return made;
   }
 
   template <typename Answer, typename Body>
@@ -45,9 +54,12 @@ class SessionTest : public ::testing::Test {
                                                       std::string_view payload = {}, Fd fd = {}) {
     ipc::Record record = ipc::make_request(type, 5, body, ipc::bytes_of(payload));
     if (fd) record.fds.push_back(std::move(fd));
-    auto answer = s.answer(std::move(record), now_);
-    EXPECT_TRUE(answer);
-    return ipc::decode_reply_untrusted<Answer>(std::move(*answer), type, 5);
+    answer_.reset();
+    current_ = &s;
+    EXPECT_TRUE(s.answer(std::move(record), now_));
+    loop_.run();  // an answer stops it, also one that came at once
+    EXPECT_TRUE(answer_);
+    return ipc::decode_reply_untrusted<Answer>(std::move(*answer_), type, 5);
   }
   void greet(Session& s) {
     uarena_hello hello{};
@@ -71,6 +83,10 @@ class SessionTest : public ::testing::Test {
   ProgramRegistry programs_{arenas_};
   std::unique_ptr<uffd::FaultLoop> faults_;
   std::unique_ptr<RunnerPool> runners_;
+  SlowCalls slow_calls_;
+  ipc::EventLoop loop_;
+  Session* current_ = nullptr;
+  std::optional<ipc::Record> answer_;
   Services services_;
 };
 

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "ipc/abi.h"
 #include "ipc/base/memory_map.h"
 #include "ipc/client/object_file.h"
 #include "ipc/client/occupant.h"
@@ -47,18 +48,23 @@ TEST(ObjectFile, NamesComeFromPaths) {
 TEST(ObjectFile, WhatCannotBeOpenedIsNamed) {
   char name[] = "/tmp/uarena-object-XXXXXX";
   const std::filesystem::path directory = ::mkdtemp(name);
-  const auto missing = open_object_file(directory / "x.o");
+  const auto missing = read_object_file(directory / "x.o");
   ASSERT_FALSE(missing);
   EXPECT_EQ(missing.error().code, ENOENT);
   EXPECT_EQ(missing.error().why, Why::not_found);
   EXPECT_NE(missing.error().message.find(directory / "x.o"), std::string::npos);
-  EXPECT_EQ(open_object_file(directory).error().code, EISDIR);
+  EXPECT_EQ(read_object_file(directory).error().code, EISDIR);
   ASSERT_EQ(::mkfifo((directory / "fifo").c_str(), 0600), 0);
-  EXPECT_EQ(open_object_file(directory / "fifo").error().code, EINVAL);  // and does not wait
+  EXPECT_EQ(read_object_file(directory / "fifo").error().code, EINVAL);  // and does not wait
   std::ofstream(directory / "real.o") << "x";
-  const auto real = open_object_file(directory / "real.o");
+  const auto real = read_object_file(directory / "real.o");
   ASSERT_TRUE(real);
-  EXPECT_EQ(::fcntl(real->get(), F_GETFL) & O_ACCMODE, O_RDONLY);
+  EXPECT_GE(::fcntl(real->get(), F_GET_SEALS), 0);  // memory, whatever the file lies on
+  char byte = 0;
+  EXPECT_EQ(::pread(real->get(), &byte, 1, 0), 1);
+  EXPECT_EQ(byte, 'x');
+  std::filesystem::resize_file(directory / "real.o", UARENA_MAX_OBJECT + 1);
+  EXPECT_EQ(read_object_file(directory / "real.o").error().code, EFBIG);
   std::filesystem::remove_all(directory);
 }
 
