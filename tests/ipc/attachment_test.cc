@@ -1,9 +1,11 @@
 // Attaching, with real mappings and a real userfaultfd; only the broker is a script. The broker's
 // thread lives in this process, so it sees the client's mappings as they are at each step.
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 
+#include <chrono>
 #include <fstream>
 #include <sstream>
 
@@ -158,6 +160,9 @@ TEST_F(AttachmentTest, OurCopyOfTheUserfaultfdStaysUntilDetach) {
   };
   void* base = nullptr;
   ASSERT_EQ(uarena_attach(conn_, kId, 0, &base), 0) << uarena_error();
+  // The other side's copy is in this process, too, and closed on a thread of its own.
+  const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  while (userfaultfds() > 1 && std::chrono::steady_clock::now() < limit) ::sched_yield();
   EXPECT_EQ(userfaultfds(), 1);
   ASSERT_EQ(uarena_detach(conn_, kId), 0);
   EXPECT_EQ(userfaultfds(), 0);

@@ -57,8 +57,7 @@ TEST(SlowCalls, WhatACallHoldsIsDestroyedThere) {
       delete p;
     });
     SlowCalls calls;
-    ASSERT_TRUE(calls.start(1, [held] {}));
-    held.reset();
+    ASSERT_TRUE(calls.start(1, [held = std::move(held)] {}));
     EXPECT_FALSE(calls.wait(20ms));
     release.count_down();
     EXPECT_TRUE(calls.wait(10s));
