@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <fstream>
+#include <functional>
 #include <sstream>
 
 #include "ipc/base/memory_map.h"
@@ -49,6 +50,14 @@ std::string link_of(int fd) {
   return {text, size > 0 ? static_cast<size_t>(size) : 0};
 }
 
+// The other side is in this process, too, and closes a userfaultfd on a thread of its own.
+bool comes_true(const std::function<bool()>& condition) {
+  const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  while (!condition())
+    if (std::chrono::steady_clock::now() > limit || ::sched_yield() != 0) return false;
+  return true;
+}
+
 class AttachmentTest : public ::testing::Test {
  protected:
   AttachmentTest() {
@@ -68,7 +77,7 @@ class AttachmentTest : public ::testing::Test {
     EXPECT_EQ(base, nullptr);
     EXPECT_EQ(broker_.log().back(), UARENA_MSG_DETACH);
     EXPECT_EQ(uarena_syscalls_served(conn_, kId), -ENOENT);
-    EXPECT_LE(open_fds(), before);
+    EXPECT_TRUE(comes_true([before] { return open_fds() <= before; }));
   }
   Fd memory_ = memory_file(kSize);
   ScriptedBroker broker_;
@@ -160,10 +169,7 @@ TEST_F(AttachmentTest, OurCopyOfTheUserfaultfdStaysUntilDetach) {
   };
   void* base = nullptr;
   ASSERT_EQ(uarena_attach(conn_, kId, 0, &base), 0) << uarena_error();
-  // The other side's copy is in this process, too, and closed on a thread of its own.
-  const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-  while (userfaultfds() > 1 && std::chrono::steady_clock::now() < limit) ::sched_yield();
-  EXPECT_EQ(userfaultfds(), 1);
+  EXPECT_TRUE(comes_true([&] { return userfaultfds() == 1; }));
   ASSERT_EQ(uarena_detach(conn_, kId), 0);
   EXPECT_EQ(userfaultfds(), 0);
 }
