@@ -1,7 +1,6 @@
 #include "broker/broker.h"
 
 #include <signal.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -11,6 +10,7 @@
 #include <fstream>
 #include <thread>
 
+#include "broker/descriptor_limit.h"
 #include "ipc/base/log.h"
 #include "jit/engine.h"
 #include "uffd/features.h"
@@ -28,15 +28,6 @@ bool has_cap_kill() {
     if (line.starts_with("CapEff:"))
       return (std::stoull(line.substr(7), nullptr, 16) >> kCapKill & 1) != 0;
   return false;
-}
-
-// A client costs a few descriptors, an arena three: the soft limit is raised to the hard one.
-void raise_descriptor_limit() {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0)
-    log(LogLevel::warning, "daemon.descriptor_limit", {{"errno", errno}});
 }
 
 // The directory of a default socket may not be there yet; one that the user named must be.

@@ -16,18 +16,6 @@ constexpr std::chrono::milliseconds kPause{100};
 
 Fd open_reserve() { return Fd(::open("/dev/null", O_RDONLY | O_CLOEXEC)); }
 
-Result<void> check_listening(int socket) {
-  int type = 0, accepting = 0;
-  socklen_t size = sizeof type;
-  if (::getsockopt(socket, SOL_SOCKET, SO_TYPE, &type, &size) < 0)
-    return fail_errno(errno, "the inherited descriptor is no socket");
-  size = sizeof accepting;
-  if (::getsockopt(socket, SOL_SOCKET, SO_ACCEPTCONN, &accepting, &size) < 0 ||
-      type != SOCK_SEQPACKET || accepting == 0)
-    return fail(EINVAL, "the inherited socket is not a listening SOCK_SEQPACKET socket");
-  return {};
-}
-
 }  // namespace
 
 struct Listener::Impl {

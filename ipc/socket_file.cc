@@ -67,6 +67,13 @@ Result<void> remove_if_stale(const std::string& path, const sockaddr_un& address
   return {};
 }
 
+// What SO_… says, or -1 with errno.
+int socket_option(int socket, int name) {
+  int value = -1;
+  socklen_t size = sizeof value;
+  return ::getsockopt(socket, SOL_SOCKET, name, &value, &size) == 0 ? value : -1;
+}
+
 }  // namespace
 
 SocketFile::~SocketFile() {
@@ -94,6 +101,15 @@ Result<BoundSocket> bind_socket_file(const std::string& path, mode_t mode, int b
   if (::listen(bound.socket.get(), backlog) < 0)
     return fail_errno(errno, "cannot listen on {}", path);
   return bound;
+}
+
+Result<void> check_listening(int socket) {
+  const int type = socket_option(socket, SO_TYPE);
+  if (type < 0) return fail_errno(errno, "the inherited descriptor is no socket");
+  if (type != SOCK_SEQPACKET || socket_option(socket, SO_DOMAIN) != AF_UNIX ||
+      socket_option(socket, SO_ACCEPTCONN) != 1)
+    return fail(EINVAL, "the inherited socket is not a listening SOCK_SEQPACKET Unix socket");
+  return {};
 }
 
 }  // namespace uarena::ipc

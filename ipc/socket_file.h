@@ -42,4 +42,7 @@ struct BoundSocket {
 // the other's.
 Result<BoundSocket> bind_socket_file(const std::string& path, mode_t mode, int backlog);
 
+// Is it a Unix socket with records that accepts connections? EINVAL, ENOTSOCK, EBADF: it is none.
+Result<void> check_listening(int socket);
+
 }  // namespace uarena::ipc
