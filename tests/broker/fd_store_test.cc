@@ -3,64 +3,26 @@
 
 #include <gtest/gtest.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 
 #include <cstdlib>
 #include <thread>
 
+#include "tests/support/fake_manager.h"
+
 namespace uarena::broker {
 namespace {
 
-// A manager's socket; NOTIFY_SOCKET and FDSTORE speak of it as long as it is there.
-class FakeManager {
+// NOTIFY_SOCKET and FDSTORE speak of it as long as it is there.
+class FakeManager : public testing::FakeManager {
  public:
   explicit FakeManager(const char* store_max = "4") {
-    socket_.reset(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    EXPECT_EQ(::bind(socket_.get(), reinterpret_cast<sockaddr*>(&address), sizeof(sa_family_t)), 0);
-    socklen_t size = sizeof address;
-    ::getsockname(socket_.get(), reinterpret_cast<sockaddr*>(&address), &size);
-    const size_t length = size - offsetof(sockaddr_un, sun_path) - 1;
-    ::setenv("NOTIFY_SOCKET", ("@" + std::string(address.sun_path + 1, length)).c_str(), 1);
-    if (store_max != nullptr) ::setenv("FDSTORE", store_max, 1);
+    ::setenv("NOTIFY_SOCKET", address().c_str(), 1);
+    ::setenv("FDSTORE", store_max, 1);
   }
   ~FakeManager() {
     ::unsetenv("NOTIFY_SOCKET");
     ::unsetenv("FDSTORE");
   }
-
-  struct Message {
-    std::string text;  // "" : there is none
-    std::vector<Fd> fds;
-  };
-  // What is in the queue now: nobody waits here.
-  Message next() {
-    char text[512], control[256];
-    iovec io{text, sizeof text};
-    msghdr header{};
-    header.msg_iov = &io;
-    header.msg_iovlen = 1;
-    header.msg_control = control;
-    header.msg_controllen = sizeof control;
-    const ssize_t size = ::recvmsg(socket_.get(), &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    if (size < 0) return {};
-    Message message{{text, static_cast<size_t>(size)}, {}};
-    for (cmsghdr* c = CMSG_FIRSTHDR(&header); c != nullptr; c = CMSG_NXTHDR(&header, c)) {
-      if (c->cmsg_type != SCM_RIGHTS) continue;
-      for (size_t i = 0; i < (c->cmsg_len - CMSG_LEN(0)) / sizeof(int); ++i) {
-        int fd;
-        std::memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
-        message.fds.emplace_back(fd);
-      }
-    }
-    return message;
-  }
-  void go_away() { socket_.reset(); }
-
- private:
-  Fd socket_;
 };
 
 Fd memory() { return Fd(::memfd_create("test", MFD_CLOEXEC)); }
