@@ -16,7 +16,9 @@ int main(int argc, char** argv) {
   set_log_level(options.log_level);
   if (options.keeper) return broker::run_keeper({argv, static_cast<size_t>(argc)});
   broker::die_with_keeper();
-  auto made = broker::Broker::create(options);
+  auto inherited = broker::Inherited::from_environment();
+  auto made = inherited ? broker::Broker::create(options, std::move(*inherited))
+                        : std::unexpected(inherited.error());
   if (!made) {
     std::fprintf(stderr, "uarenad: %s\n", made.error().message.c_str());
     return EXIT_FAILURE;

@@ -72,7 +72,8 @@ Options parse_options(int argc, char** argv) {
   });
   try {
     app.parse(argc, argv);
-    if (options.socket.empty())
+    // Whoever passes descriptors may pass the socket, too.
+    if (options.socket.empty() && std::getenv("LISTEN_FDS") == nullptr)
       throw CLI::RequiredError("--socket PATH (there is no $XDG_RUNTIME_DIR to put a socket into)");
   } catch (const CLI::Success& done) {
     std::exit(app.exit(done));

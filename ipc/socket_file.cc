@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <ctime>
 
@@ -82,6 +83,13 @@ SocketFile::~SocketFile() {
   if (found.st_dev == device_ && found.st_ino == inode_) ::unlink(path_.c_str());
 }
 
+std::optional<SocketFile> SocketFile::find(const std::string& path, dev_t device, ino_t inode) {
+  struct stat found{};
+  if (::lstat(path.c_str(), &found) < 0 || found.st_dev != device || found.st_ino != inode)
+    return std::nullopt;
+  return SocketFile(path, found);
+}
+
 Result<BoundSocket> bind_socket_file(const std::string& path, mode_t mode, int backlog) {
   const auto address = address_of(path);
   if (!address) return std::unexpected(address.error());
@@ -101,6 +109,17 @@ Result<BoundSocket> bind_socket_file(const std::string& path, mode_t mode, int b
   if (::listen(bound.socket.get(), backlog) < 0)
     return fail_errno(errno, "cannot listen on {}", path);
   return bound;
+}
+
+std::string path_of(int socket) {
+  sockaddr_un address{};
+  socklen_t size = sizeof address;
+  constexpr size_t kBefore = offsetof(sockaddr_un, sun_path);
+  if (::getsockname(socket, reinterpret_cast<sockaddr*>(&address), &size) < 0 ||
+      address.sun_family != AF_UNIX || size <= kBefore)
+    return "";
+  const std::string name(address.sun_path, std::min<size_t>(size, sizeof address) - kBefore);
+  return name[0] == '\0' ? '@' + name.substr(1) : std::string(name.c_str());
 }
 
 Result<void> check_listening(int socket) {
