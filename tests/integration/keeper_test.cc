@@ -87,12 +87,12 @@ TEST_F(Keeper, WhoConnectsWhileThereIsNoBrokerWaitsForTheNext) {
   const pid_t broker = keeper.ready();
   ASSERT_NE(broker, 0);
   // A stopped keeper starts no broker before the client has come.
-  keeper.process().kill(SIGSTOP);
+  keeper.pause();
   const Watched watched(broker);
   watched.kill();
   ASSERT_TRUE(watched.has_ended());
   RawClient client(socket());
-  keeper.process().kill(SIGCONT);
+  keeper.go_on();
   EXPECT_TRUE(client.hello());
   EXPECT_EQ(keeper.stop(), 0);
 }

@@ -66,6 +66,15 @@ class Service {
     return at == line.npos ? 0 : std::stoi(line.substr(at + key.size()));
   }
 
+  // Returns when it stands still.
+  void pause() {
+    child_.kill(SIGSTOP);
+    int status = 0;
+    EXPECT_EQ(::waitpid(pid(), &status, WUNTRACED), pid());
+    EXPECT_TRUE(WIFSTOPPED(status));
+  }
+  void go_on() { child_.kill(SIGCONT); }
+
   // The exit code, or 128 + signal; -1 if it goes on.
   int wait() {
     const int status = child_.wait();

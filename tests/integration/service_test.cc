@@ -229,12 +229,11 @@ class WatchdogTest : public ServiceTest {
       if (manager_.next(10s).text.empty()) return false;
     return true;
   }
-  // What was under way comes, and then nothing in twenty rounds' time.
+  // None in twenty rounds' time, but for the one that was under way.
   bool they_end() {
     while (!manager_.next().text.empty()) {
     }
-    manager_.next(kRound);
-    return manager_.next(20 * kRound).text.empty();
+    return manager_.next(20 * kRound).text.empty() || manager_.next(20 * kRound).text.empty();
   }
   // The tasks of the broker by name.
   pid_t thread_of(const std::string& name) const {
@@ -256,9 +255,9 @@ TEST_F(WatchdogTest, SignsOfLifeComeUntilTheEnd) {
   EXPECT_TRUE(signs_of_life_come());
   RawClient client(socket());
   EXPECT_TRUE(client.hello());
-  service_.process().kill(SIGSTOP);
+  service_.pause();
   EXPECT_TRUE(they_end());
-  service_.process().kill(SIGCONT);
+  service_.go_on();
   EXPECT_TRUE(signs_of_life_come());
   EXPECT_EQ(service_.stop(), 0);
   EXPECT_THAT(manager_.wait_for("STOPPING=1").text, StartsWith("STOPPING=1"));
