@@ -56,28 +56,53 @@ Arena::~Arena() {
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
-Result<std::shared_ptr<Arena>> Arena::create(uint64_t id, std::string name, const ArenaAttr& attr,
-                                             uint64_t user_vm_start, uint32_t owner_uid,
-                                             Account& account) {
-  const uint64_t size = uint64_t{attr.max_entries} * kPageSize;
+Result<std::shared_ptr<Arena>> Arena::create(ArenaIdentity identity, Account& account) {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
-  const auto created = std::chrono::duration_cast<std::chrono::nanoseconds>(now).count();
-  ArenaIdentity identity{
-      id, std::move(name), attr, user_vm_start, owner_uid, static_cast<uint64_t>(created)};
-
-  auto arena_charge = account.charge(Resource::arenas, 1);
-  if (!arena_charge) return std::unexpected(arena_charge.error());
-  auto page_charge = account.charge(Resource::pages, 0);
-  if (!page_charge) return std::unexpected(page_charge.error());
-  auto file = MemoryFile::create("uarena-" + identity.name, size);
+  identity.created_ns =
+      static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(now).count());
+  auto file = MemoryFile::create("uarena-" + identity.name,
+                                 uint64_t{identity.attr.max_entries} * kPageSize);
   if (!file) return std::unexpected(file.error());
-  auto view = KernelView::create(*file, user_vm_start);
-  if (!view) return std::unexpected(view.error());
   auto table = PageTable::create(identity);
   if (!table) return std::unexpected(table.error());
-  return std::shared_ptr<Arena>(new Arena(std::make_unique<Impl>(
-      std::move(identity), std::move(*file), std::move(*view), std::move(*table),
-      std::move(*arena_charge), std::move(*page_charge))));
+  return assemble(std::move(*file), std::move(*table), account);
+}
+
+Result<std::shared_ptr<Arena>> Arena::open_untrusted(
+    Fd memory, Fd state, const std::function<Account&(uint32_t uid)>& account) {
+  auto table = PageTable::open_untrusted(std::move(state));
+  if (!table) return std::unexpected(table.error());
+  const ArenaIdentity& identity = table->state_file().identity();
+  auto file = MemoryFile::open_untrusted(std::move(memory),
+                                         uint64_t{identity.attr.max_entries} * kPageSize);
+  if (!file) return std::unexpected(file.error());
+  Account& owner = account(identity.owner_uid);
+  return assemble(std::move(*file), std::move(*table), owner);
+}
+
+// Charges for what is there, and maps the kernel view.
+Result<std::shared_ptr<Arena>> Arena::assemble(MemoryFile file, PageTable table, Account& account) {
+  ArenaIdentity identity = table.state_file().identity();
+  auto arena_charge = account.charge(Resource::arenas, 1);
+  if (!arena_charge) return std::unexpected(arena_charge.error());
+  auto page_charge = account.charge(Resource::pages, table.allocated());
+  if (!page_charge) return std::unexpected(page_charge.error());
+  auto view = KernelView::create(file, identity.user_vm_start);
+  if (!view) return std::unexpected(view.error());
+  return std::shared_ptr<Arena>(new Arena(
+      std::make_unique<Impl>(std::move(identity), std::move(file), std::move(*view),
+                             std::move(table), std::move(*arena_charge), std::move(*page_charge))));
+}
+
+void Arena::note_cut_off_run(uint64_t program_id, const std::string& program, uint64_t when_ns) {
+  const Impl::Guard guard(impl_->lock);
+  StateFile& state = impl_->table.state_file();
+  state.set_cut_off_runs({state.cut_off_runs().count + 1, program_id, when_ns, program});
+}
+
+CutOffRuns Arena::cut_off_runs() const {
+  const Impl::Guard guard(impl_->lock);
+  return impl_->table.state_file().cut_off_runs();
 }
 
 uint64_t Arena::id() const { return impl_->identity.id; }
@@ -88,6 +113,8 @@ uint64_t Arena::user_vm_start() const { return impl_->identity.user_vm_start; }
 uint64_t Arena::size() const { return impl_->file.size(); }
 bool Arena::segv_on_fault() const { return impl_->segv_on_fault(); }
 int Arena::memory_fd() const { return impl_->file.fd(); }
+int Arena::state_fd() const { return impl_->table.state_file().fd(); }
+const ArenaIdentity& Arena::identity() const { return impl_->identity; }
 const jit::ArenaView& Arena::view() const { return impl_->arena_view; }
 
 }  // namespace uarena::broker

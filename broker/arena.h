@@ -4,12 +4,14 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "broker/account.h"
+#include "ipc/base/fd.h"
 #include "ipc/base/page.h"
 #include "ipc/base/result.h"
 #include "jit/runtime.h"
@@ -39,14 +41,43 @@ struct ArenaCounts {
   uint64_t blocks = 0;
 };
 
+// Who an arena is; never changes.
+struct ArenaIdentity {
+  uint64_t id = 0;
+  std::string name;  // as check_name_untrusted allows
+  ArenaAttr attr;
+  uint64_t user_vm_start = 0;
+  uint32_t owner_uid = 0;
+  uint64_t created_ns = 0;  // CLOCK_REALTIME
+  // The request that made it: a client's number and its own of the request; 0, 0: an object's load.
+  uint64_t creator_client = 0;
+  uint64_t creator_seq = 0;
+};
+
+// Runs that a broker's death cut off in the middle: what they had done to the arena until then,
+// they have done, and nobody knows how much it is.
+struct CutOffRuns {
+  uint64_t count = 0;
+  // The last one.
+  uint64_t program_id = 0;
+  uint64_t when_ns = 0;  // CLOCK_REALTIME
+  std::string program;   // its name
+};
+
 enum class FaultDecision { present, refuse };
+
+class MemoryFile;
+class PageTable;
 
 class Arena {
  public:
-  // `attr` has passed check_attr; user_vm_start is where it lives.
-  static Result<std::shared_ptr<Arena>> create(uint64_t id, std::string name, const ArenaAttr& attr,
-                                               uint64_t user_vm_start, uint32_t owner_uid,
-                                               Account& account);
+  // `attr` has passed check_attr; user_vm_start is where it lives. The time of creation is entered
+  // here.
+  static Result<std::shared_ptr<Arena>> create(ArenaIdentity identity, Account& account);
+  // A predecessor's, with all its pages as they were. EINVAL and others: the files are no arena's.
+  // `account` finds who pays for it.
+  static Result<std::shared_ptr<Arena>> open_untrusted(
+      Fd memory, Fd state, const std::function<Account&(uint32_t uid)>& account);
   ~Arena();
 
   uint64_t id() const;
@@ -57,6 +88,8 @@ class Arena {
   uint64_t size() const;  // bytes
   bool segv_on_fault() const;
   int memory_fd() const;  // the sealed memory file; dup it to hand it over
+  int state_fd() const;   // for the successor, and nobody else
+  const ArenaIdentity& identity() const;
   const jit::ArenaView& view() const;
 
   // bpf_arena_alloc_pages: the full user address, or 0 (K33-K37).
@@ -78,6 +111,10 @@ class Arena {
   // and no change when one of the pages is taken.
   Result<void> install_globals(uint64_t offset, std::span<const std::byte> bytes);
 
+  // A run was cut off by a broker's death. And all that were, so far.
+  void note_cut_off_run(uint64_t program_id, const std::string& program, uint64_t when_ns);
+  CutOffRuns cut_off_runs() const;
+
   // Inspection: consistent copies, no client can make them wait.
   std::vector<PageExtent> extents() const;
   ArenaCounts counts() const;
@@ -87,6 +124,8 @@ class Arena {
  private:
   struct Impl;
   explicit Arena(std::unique_ptr<Impl> impl);
+  static Result<std::shared_ptr<Arena>> assemble(MemoryFile file, PageTable table,
+                                                 Account& account);
   std::unique_ptr<Impl> impl_;
 };
 

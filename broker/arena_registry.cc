@@ -30,7 +30,20 @@ void ArenaUse::reset() {
 
 Result<std::shared_ptr<Arena>> ArenaRegistry::create(std::string_view name_untrusted,
                                                      const ArenaAttr& attr_untrusted,
-                                                     Account& account) {
+                                                     Account& account, ArenaCreator creator) {
+  return make(name_untrusted, attr_untrusted, account, creator, true);
+}
+
+Result<std::shared_ptr<Arena>> ArenaRegistry::create_unentered(std::string_view name_untrusted,
+                                                               const ArenaAttr& attr_untrusted,
+                                                               Account& account) {
+  return make(name_untrusted, attr_untrusted, account, {}, false);
+}
+
+Result<std::shared_ptr<Arena>> ArenaRegistry::make(std::string_view name_untrusted,
+                                                   const ArenaAttr& attr_untrusted,
+                                                   Account& account, ArenaCreator creator,
+                                                   bool enter_now) {
   if (auto ok = check_name_untrusted(name_untrusted); !ok) return std::unexpected(ok.error());
   if (auto ok = check_attr_untrusted(attr_untrusted); !ok) return std::unexpected(ok.error());
   const std::string name(name_untrusted);
@@ -40,15 +53,47 @@ Result<std::shared_ptr<Arena>> ArenaRegistry::create(std::string_view name_untru
   if (ids_.contains(name)) return fail(EEXIST, "an arena called \"{}\" exists", name);
   Result<uint64_t> address = take_address(attr);
   if (!address) return std::unexpected(address.error());
-  auto arena = Arena::create(next_id_, name, attr, *address, account.uid(), account);
+  auto arena = Arena::create(
+      {next_id(), name, attr, *address, account.uid(), 0, creator.client, creator.seq}, account);
+  if (arena && enter_now)
+    if (auto entered = enter(**arena); !entered) arena = std::unexpected(entered.error());
   if (!arena) {
     addresses_.release(*address);
     return std::unexpected(arena.error());
   }
-  arenas_.emplace(next_id_, Entry{*arena, std::make_shared<ArenaUse::Counts>()});
-  ids_.emplace(name, next_id_);
-  ++next_id_;
+  arenas_.emplace((*arena)->id(), Entry{*arena, std::make_shared<ArenaUse::Counts>()});
+  ids_.emplace(name, (*arena)->id());
   return *arena;
+}
+
+uint64_t ArenaRegistry::next_id() {
+  return estate_ == nullptr ? next_id_++ : estate_->ledger().next(Ledger::Counter::arena);
+}
+
+// The state file makes it complete, so it comes last and goes first.
+Result<void> ArenaRegistry::enter(const Arena& arena) {
+  if (estate_ == nullptr) return {};
+  auto entered = estate_->enter({EstateEntry::Kind::memory, arena.id()}, arena.memory_fd());
+  if (entered) entered = estate_->enter({EstateEntry::Kind::state, arena.id()}, arena.state_fd());
+  if (!entered) strike(arena);
+  return entered;
+}
+
+void ArenaRegistry::strike(const Arena& arena) {
+  if (estate_ == nullptr) return;
+  estate_->strike({EstateEntry::Kind::state, arena.id()});
+  estate_->strike({EstateEntry::Kind::memory, arena.id()});
+}
+
+Result<void> ArenaRegistry::adopt(std::shared_ptr<Arena> arena) {
+  std::lock_guard guard(lock_);
+  if (arenas_.contains(arena->id()) || ids_.contains(arena->name()))
+    return fail(EEXIST, "there is an arena {} or one called \"{}\"", arena->id(), arena->name());
+  if (auto ok = addresses_.claim(arena->user_vm_start(), arena->size()); !ok) return ok;
+  ids_.emplace(arena->name(), arena->id());
+  const uint64_t id = arena->id();
+  arenas_.emplace(id, Entry{std::move(arena), std::make_shared<ArenaUse::Counts>()});
+  return {};
 }
 
 Result<uint64_t> ArenaRegistry::take_address(const ArenaAttr& attr) {
@@ -109,6 +154,7 @@ Result<void> ArenaRegistry::remove(uint64_t id) {
   if (now.clients != 0 || now.programs != 0)
     return fail(EBUSY, "arena \"{}\" is in use by {} clients and {} programs", now.arena->name(),
                 now.clients, now.programs);
+  strike(*now.arena);
   ids_.erase(now.arena->name());
   addresses_.release(now.arena->user_vm_start());
   arenas_.erase(found);

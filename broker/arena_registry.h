@@ -18,6 +18,7 @@
 #include "broker/account.h"
 #include "broker/address_pool.h"
 #include "broker/arena.h"
+#include "broker/estate.h"
 #include "ipc/base/result.h"
 
 namespace uarena::broker {
@@ -53,13 +54,33 @@ struct ArenaStanding {
   uint32_t programs = 0;
 };
 
+// The request that makes an arena, so that a successor which finds it again in a client's socket
+// knows that it has been carried out; 0, 0 for an object's load.
+struct ArenaCreator {
+  uint64_t client = 0;
+  uint64_t seq = 0;
+};
+
 class ArenaRegistry {
  public:
+  // Arenas are entered in the estate, if there is one, and numbered by its ledger.
+  explicit ArenaRegistry(Estate* estate = nullptr) : estate_(estate) {}
+
   // Name and attributes are checked here. EINVAL, E2BIG, ERANGE (arena_attr.h); EEXIST: the name is
-  // taken; EBUSY: map_extra overlaps another arena; ENOSPC: no address is left. The owner is the
-  // account's uid.
+  // taken; EBUSY: map_extra overlaps another arena; ENOSPC: no address is left, or no room in the
+  // estate. The owner is the account's uid.
   Result<std::shared_ptr<Arena>> create(std::string_view name_untrusted,
-                                        const ArenaAttr& attr_untrusted, Account& account);
+                                        const ArenaAttr& attr_untrusted, Account& account,
+                                        ArenaCreator creator = {});
+  // The same, but not in the estate until enter(): for an arena that comes and goes with a load.
+  Result<std::shared_ptr<Arena>> create_unentered(std::string_view name_untrusted,
+                                                  const ArenaAttr& attr_untrusted,
+                                                  Account& account);
+  // ENOSPC: no room.
+  Result<void> enter(const Arena& arena);
+  // A predecessor's arena, which is in the estate already. EEXIST, EBUSY: its number, name or
+  // address is taken.
+  Result<void> adopt(std::shared_ptr<Arena> arena);
 
   // Null when there is none.
   std::shared_ptr<Arena> find(uint64_t id) const;
@@ -86,12 +107,18 @@ class ArenaRegistry {
   };
   static ArenaStanding standing_of(const Entry& entry);
   Result<uint64_t> take_address(const ArenaAttr& attr);
+  Result<std::shared_ptr<Arena>> make(std::string_view name_untrusted,
+                                      const ArenaAttr& attr_untrusted, Account& account,
+                                      ArenaCreator creator, bool enter_now);
+  void strike(const Arena& arena);
+  uint64_t next_id();
 
+  Estate* estate_;
   mutable std::mutex lock_;
   std::map<uint64_t, Entry> arenas_;
   std::map<std::string, uint64_t, std::less<>> ids_;
   AddressPool addresses_;
-  uint64_t next_id_ = 1;
+  uint64_t next_id_ = 1;  // without an estate
 };
 
 }  // namespace uarena::broker

@@ -35,13 +35,17 @@ bool has_cap_kill() {
 }  // namespace
 
 Result<std::unique_ptr<Broker>> Broker::create(const Options& options, Inherited inherited) {
-  std::unique_ptr<Broker> broker(new Broker(options, inherited));
-  if (auto started = broker->start(std::move(inherited)); !started)
+  auto store = std::make_unique<FdStore>(inherited);
+  EstateEntries left = take_entries(inherited);
+  auto estate = open_estate(*store, left);
+  if (!estate) return std::unexpected(estate.error());
+  std::unique_ptr<Broker> broker(new Broker(options, std::move(store), std::move(*estate)));
+  if (auto started = broker->start(std::move(inherited), std::move(left)); !started)
     return std::unexpected(started.error());
   return broker;
 }
 
-Result<void> Broker::start(Inherited inherited) {
+Result<void> Broker::start(Inherited inherited, EstateEntries left) {
   timespec now{};
   ::clock_gettime(CLOCK_REALTIME, &now);
   started_ns_ =
@@ -63,17 +67,18 @@ Result<void> Broker::start(Inherited inherited) {
   const unsigned threads = options_.runner_threads != 0 ? options_.runner_threads : 2 * cpus;
   auto runners = RunnerPool::create(
       {threads, std::max(threads, kRunnerLimit), std::max(threads, kRunnersPerUid)},
-      [this](int socket, RunClient& client) { return run_requests_.serve(socket, client); });
+      [this](RunChannel& channel) { return run_requests_.serve(channel); });
   if (!runners) return std::unexpected(runners.error());
   runners_ = std::move(*runners);
   services_ = std::make_unique<Services>(Services{
-      arenas_, programs_, accounts_, *faults_, *runners_, slow_calls_, can_signal_others_,
+      arenas_, programs_, accounts_, *faults_, *runners_, *estate_, slow_calls_, can_signal_others_,
       [this](uint64_t id, std::function<void(Session*)> call) { post(id, std::move(call)); },
       [this](uint64_t after) { return client_infos(after); }, [this] { return status(); },
       [this](uint64_t arena_id) { return clients_of(arena_id); }});
 
+  take_over(left);
   auto door = FrontDoor::open(
-      loop_, options_, inherited, store_,
+      loop_, options_, inherited, *store_,
       [this](Fd socket, ipc::PeerCredentials peer) { accept(std::move(socket), std::move(peer)); });
   if (!door) return std::unexpected(door.error());
   door_.emplace(std::move(*door));
@@ -84,6 +89,63 @@ Result<void> Broker::start(Inherited inherited) {
     tell_stopping();
     loop_.stop();
   });
+  return {};
+}
+
+// What a predecessor has left (takeover.h). What can't go on is said in the log.
+void Broker::take_over(EstateEntries& left) {
+  if (left.empty()) return;
+  take_over_arenas(left, *estate_, arenas_, accounts_);
+  take_over_objects(left, *estate_, programs_, accounts_);
+  mark_cut_off_runs(left, *estate_, programs_);
+  for (LeftClient& client : take_over_clients(left)) {
+    const uint64_t id = client.id;
+    if (auto resumed = resume(std::move(client)); !resumed)
+      log(LogLevel::warning, "client.not_resumed",
+          {{"client", id}, {"error", resumed.error().message}});
+  }
+  drop_entries(left, *estate_);
+  log(LogLevel::info, "daemon.took_over",
+      {{"arenas", arenas_.size()}, {"programs", programs_.size()}, {"clients", clients_.size()}});
+}
+
+// Holds first, so that they are struck out whatever happens.
+Result<void> Broker::resume(LeftClient left) {
+  EstateHold kept(*estate_, {EstateEntry::Kind::client, left.id});
+  std::vector<EstateHold> holds;
+  for (const auto* list : {&left.userfaultfds, &left.channels})
+    for (const auto& [entry, fd] : *list) holds.emplace_back(*estate_, entry);
+  auto peer = ipc::peer_credentials(left.socket.get());
+  if (!peer) return std::unexpected(peer.error());
+  auto charge = accounts_.of(peer->uid).charge(Resource::connections, 1);
+  if (!charge) return std::unexpected(charge.error());
+  auto session =
+      std::make_unique<Session>(*services_, left.id, std::move(*peer), std::move(*charge),
+                                ipc::EventLoop::Clock::now(), left.socket.get());
+  session->resume(std::move(kept));
+  size_t n = 0;
+  for (auto& [entry, fd] : left.userfaultfds) {
+    auto arena = arenas_.find(entry.second);
+    if (!arena) return fail(ENOENT, "its arena {} is not there", entry.second);
+    auto resumed = session->resume_attachment(arena, std::move(fd), std::move(holds[n++]));
+    if (!resumed) return resumed;
+  }
+  for (auto& [entry, fd] : left.channels) {
+    const auto slot = static_cast<uint32_t>(entry.second);
+    if (entry.second >= Ledger::kSlots || !estate_->ledger().take_slot(slot))
+      return fail(EINVAL, "the ledger has no slot {} for it", entry.second);
+    auto resumed = session->resume_channel(std::move(fd), LedgerSlot(estate_->ledger(), slot),
+                                           std::move(holds[n++]));
+    if (!resumed) return resumed;
+  }
+  return add_client(left.id, std::move(left.socket), std::move(session));
+}
+
+Result<void> Broker::add_client(uint64_t id, Fd socket, std::unique_ptr<Session> session) {
+  auto client = Client::open(loop_, std::move(socket), std::move(session),
+                             [this, id](const Error& reason) { remove(id, reason); });
+  if (!client) return std::unexpected(client.error());
+  clients_.emplace(id, std::move(*client));
   return {};
 }
 
@@ -104,7 +166,7 @@ void Broker::close_leftovers(Inherited& inherited) {
     log(LogLevel::warning, "daemon.descriptor_not_wanted", {{"name", named.name}});
     const bool ours =
         named.name == Inherited::kUserfaultfd || named.name == Inherited::kCpuDmaLatency;
-    if (auto removed = ours ? Result<void>() : store_.remove(named.name); !removed)
+    if (auto removed = ours ? Result<void>() : store_->remove(named.name); !removed)
       log(LogLevel::warning, "daemon.not_removed", {{"error", removed.error().message}});
     unwanted.push_back(std::move(named.fd));
   }
@@ -159,7 +221,7 @@ void Broker::run() {
        {"signal_other_uids", can_signal_others_},
        {"fault_threads", faults_->threads()},
        {"runner_threads", runners_->threads()},
-       {"store", store_.max()},
+       {"store", store_->max()},
        {"cpu_dma_latency", static_cast<bool>(cpu_dma_latency_)}});
   tell_ready("serving on " + door_->path());
   loop_.run();
@@ -172,19 +234,14 @@ void Broker::accept(Fd socket, ipc::PeerCredentials peer) {
         {{"uid", peer.uid}, {"error", charge.error().message}});
     return;
   }
-  const uint64_t id = next_client_++;
+  const uint64_t id = estate_->ledger().next(Ledger::Counter::client);
   log(LogLevel::info, "client.connected",
       {{"client", id}, {"pid", peer.pid}, {"uid", peer.uid}, {"comm", peer.comm}});
   auto session = std::make_unique<Session>(*services_, id, std::move(peer), std::move(*charge),
-                                           ipc::EventLoop::Clock::now());
-  auto client = Client::open(loop_, std::move(socket), std::move(session),
-                             [this, id](const Error& reason) { remove(id, reason); });
-  if (!client) {
+                                           ipc::EventLoop::Clock::now(), socket.get());
+  if (auto added = add_client(id, std::move(socket), std::move(session)); !added)
     log(LogLevel::warning, "client.turned_away",
-        {{"client", id}, {"error", client.error().message}});
-    return;
-  }
-  clients_.emplace(id, std::move(*client));
+        {{"client", id}, {"error", added.error().message}});
 }
 
 // The line is written when all that the client held is released.

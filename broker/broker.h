@@ -18,6 +18,7 @@
 #include "broker/run_requests.h"
 #include "broker/runner_pool.h"
 #include "broker/session.h"
+#include "broker/takeover.h"
 #include "broker/watchdog.h"
 #include "ipc/connection.h"
 #include "ipc/event_loop.h"
@@ -42,13 +43,16 @@ class Broker {
   static constexpr std::chrono::seconds kCloseLimit{5};
 
  private:
-  Broker(const Options& options, const Inherited& inherited)
-      : options_(options), store_(inherited) {}
-  Result<void> start(Inherited inherited);
+  Broker(const Options& options, std::unique_ptr<FdStore> store, std::unique_ptr<Estate> estate)
+      : options_(options), store_(std::move(store)), estate_(std::move(estate)) {}
+  Result<void> start(Inherited inherited, EstateEntries left);
+  void take_over(EstateEntries& left);
+  Result<void> resume(LeftClient client);
   Result<void> take_devices(Inherited& inherited);
   void close_leftovers(Inherited& inherited);
   Result<void> start_watchdog();
   void post(uint64_t client_id, std::function<void(Session*)> call);
+  Result<void> add_client(uint64_t id, Fd socket, std::unique_ptr<Session> session);
   void accept(Fd socket, ipc::PeerCredentials peer);
   void remove(uint64_t client_id, const Error& reason);
   std::vector<uarena_client_info> client_infos(uint64_t after) const;
@@ -59,12 +63,13 @@ class Broker {
   uint64_t started_ns_ = 0;
   bool can_signal_others_ = false;
   Fd cpu_dma_latency_;  // that it is open is all there is to it
-  FdStore store_;       // of what a successor needs
+  std::unique_ptr<FdStore> store_;
+  std::unique_ptr<Estate> estate_;  // what a successor needs
   bool closed_ = false;
   // In the order of who needs whom: what is destroyed first stands last.
   AccountTable accounts_;
-  ArenaRegistry arenas_;
-  ProgramRegistry programs_{arenas_};
+  ArenaRegistry arenas_{estate_.get()};
+  ProgramRegistry programs_{arenas_, estate_.get()};
   RunRequests run_requests_{arenas_, programs_, accounts_};
   std::unique_ptr<uffd::FaultLoop> faults_;
   std::unique_ptr<RunnerPool> runners_;
@@ -74,7 +79,6 @@ class Broker {
   std::map<uint64_t, std::unique_ptr<Client>> clients_;
   std::optional<FrontDoor> door_;
   std::unique_ptr<Watchdog> watchdog_;
-  uint64_t next_client_ = 1;
 };
 
 }  // namespace uarena::broker

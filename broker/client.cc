@@ -11,6 +11,7 @@ Result<std::unique_ptr<Client>> Client::open(ipc::EventLoop& loop, Fd socket,
   client->connection_ = std::move(*connection);
   client->session_->answers_go_to([self = client.get()](ipc::Record&& record) {
     self->connection_->send(std::move(record));
+    self->connection_->done();
     self->watch_deadline();
   });
   client->watch_deadline();

@@ -17,10 +17,16 @@ class MapMemory {
   // `def` is one of the internal maps; its `initial` bytes are copied in.
   static Result<MapMemory> create(const jit::MapDef& def);
 
+  // A predecessor's bytes of the same map, as they are. EINVAL: the file is not of that kind and
+  // size.
+  static Result<MapMemory> open_untrusted(const jit::MapDef& def, Fd fd);
+
   std::byte* data() const { return map_.data(); }
   int fd() const { return file_.get(); }
 
  private:
+  Result<void> map(const jit::MapDef& def, uint64_t size);
+
   Fd file_;
   MemoryMap map_;
 };

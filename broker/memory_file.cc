@@ -32,6 +32,23 @@ Result<MemoryFile> MemoryFile::create(const std::string& name, uint64_t size) {
   return MemoryFile(std::move(*fd), size);
 }
 
+Result<void> check_sealed_memfd_untrusted(int fd, uint64_t size, std::string_view what) {
+  constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW;
+  if (const int seals = ::fcntl(fd, F_GET_SEALS); seals < 0 || (seals & kSeals) != kSeals)
+    return fail(EINVAL, "{} is no memory file that is sealed in size", what);
+  struct stat st = {};
+  if (::fstat(fd, &st) != 0) return fail_errno(errno, "cannot look at {}", what);
+  if (st.st_size < 0 || static_cast<uint64_t>(st.st_size) != size)
+    return fail(EINVAL, "{} has {} bytes, not {}", what, st.st_size, size);
+  return {};
+}
+
+Result<MemoryFile> MemoryFile::open_untrusted(Fd fd, uint64_t size) {
+  if (auto good = check_sealed_memfd_untrusted(fd.get(), size, "an arena's memory file"); !good)
+    return std::unexpected(good.error());
+  return MemoryFile(std::move(fd), size);
+}
+
 Result<void> MemoryFile::punch(PageRange pages) {
   UARENA_ASSERT(pages.end() * kPageSize <= size_, "pages {}+{}", pages.first, pages.count);
   if (::fallocate(fd_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,

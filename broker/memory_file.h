@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "ipc/base/fd.h"
 #include "ipc/base/page.h"
@@ -23,10 +24,15 @@ namespace uarena::broker {
 
 // A sealed memfd of `size` bytes, all holes; `name` shows in /proc/PID/maps.
 Result<Fd> create_sealed_memfd(const std::string& name, uint64_t size);
+// Whether `fd` is a memory file of that size that can't be changed; `what` is for the sentence.
+Result<void> check_sealed_memfd_untrusted(int fd, uint64_t size, std::string_view what);
 
 class MemoryFile {
  public:
   static Result<MemoryFile> create(const std::string& name, uint64_t size);
+
+  // A predecessor's. EINVAL: it is no memory file, or not of that size and sealed in it.
+  static Result<MemoryFile> open_untrusted(Fd fd, uint64_t size);
 
   int fd() const { return fd_.get(); }
   uint64_t size() const { return size_; }

@@ -13,6 +13,16 @@ uint64_t now_ns() {
 
 }  // namespace
 
+std::vector<std::pair<size_t, int>> ObjectState::kept_memory() const {
+  std::vector<std::pair<size_t, int>> kept;
+  for (size_t i = 0; i < bound.size(); ++i) {
+    if (bound[i].read_only) continue;
+    for (const MapMemory& bytes : memory)
+      if (bytes.data() == bound[i].value) kept.emplace_back(i, bytes.fd());
+  }
+  return kept;
+}
+
 Result<RunResult> run_program(const Program& program, std::span<std::byte> ctx, uint32_t repeat,
                               const std::atomic<bool>& cancel) {
   if (ctx.size() < program.ctx_size)

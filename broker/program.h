@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,7 @@
 #include "broker/arena.h"
 #include "broker/arena_registry.h"
 #include "broker/map_memory.h"
+#include "broker/object_file.h"
 #include "jit/engine.h"
 
 namespace uarena::broker {
@@ -35,10 +37,17 @@ struct ObjectState {
   std::deque<MapMemory> memory;     // behind the internal maps
   std::deque<jit::BoundMap> bound;  // one per Object::maps; addresses are in compiled code
   std::vector<MapInfo> maps;
+  std::optional<ObjectFile> file;  // for a successor
+
+  // The maps whose bytes a successor takes over, by their places among the object's, with their
+  // files.
+  std::vector<std::pair<size_t, int>> kept_memory() const;
+  uint32_t loaded = 0;  // programs that have not been unloaded; behind the registry's lock
 };
 
 struct Program {
   uint64_t id = 0;
+  uint32_t index = 0;  // in its object
   std::string name;
   std::string section;
   uint32_t owner_uid = 0;

@@ -15,8 +15,11 @@ namespace {
 // arena that was created for the object is removed again.
 class Loading {
  public:
-  Loading(ArenaRegistry& arenas, const LoadRequest& request, Account& account)
-      : arenas_(arenas), request_(request), account_(account) {}
+  // Where the bytes of a map come from that a predecessor has left; none: they are made.
+  using Memory = std::function<std::optional<Fd>(size_t map)>;
+
+  Loading(ArenaRegistry& arenas, const LoadRequest& request, Account& account, Memory memory = {})
+      : arenas_(arenas), request_(request), account_(account), memory_(std::move(memory)) {}
   Loading(const Loading&) = delete;
   Loading& operator=(const Loading&) = delete;
   ~Loading();
@@ -34,6 +37,7 @@ class Loading {
   std::string take_log() { return std::move(log_); }
 
  private:
+  Result<MapMemory> map_memory(const jit::MapDef& def);
   Result<std::shared_ptr<Program>> build_program(size_t index);
 
   ArenaRegistry& arenas_;
@@ -41,6 +45,7 @@ class Loading {
   const std::chrono::steady_clock::time_point deadline_ =
       std::chrono::steady_clock::now() + kLoadLimit;
   Account& account_;
+  const Memory memory_;
   jit::Object parsed_;
   jit::KfuncTable kfuncs_;
   jit::Binding binding_;
@@ -104,7 +109,7 @@ Result<void> Loading::bind_arena() {
   } else {
     const ArenaAttr attr{def.type,        def.key_size,  def.value_size,
                          def.max_entries, def.map_flags, def.map_extra};
-    auto created = arenas_.create(def.name, attr, account_);
+    auto created = arenas_.create_unentered(def.name, attr, account_);
     if (!created && created.error().code == EEXIST)
       return fail(EEXIST,
                   "the object's arena map is called {0}, and an arena of that name exists: name it "
@@ -142,7 +147,7 @@ Result<void> Loading::bind_maps() {
       case jit::MapKind::data:
       case jit::MapKind::bss:
       case jit::MapKind::rodata: {
-        auto memory = MapMemory::create(def);
+        auto memory = map_memory(def);
         if (!memory) return std::unexpected(memory.error());
         bound.value = object_->memory.emplace_back(std::move(*memory)).data();
         bound.read_only = def.kind == jit::MapKind::rodata;
@@ -159,6 +164,16 @@ Result<void> Loading::bind_maps() {
   }
   binding_.kfuncs = &kfuncs_;
   return {};
+}
+
+// Read-only bytes come from the object, always.
+Result<MapMemory> Loading::map_memory(const jit::MapDef& def) {
+  if (memory_ && def.kind != jit::MapKind::rodata) {
+    auto left = memory_(object_->bound.size() - 1);
+    if (!left) return fail(EINVAL, "the bytes of {} are not in the estate", def.name);
+    return MapMemory::open_untrusted(def, std::move(*left));
+  }
+  return MapMemory::create(def);
 }
 
 // load -> verify -> fix up -> compile, each a type that only the step before can make.
@@ -187,6 +202,7 @@ Result<std::shared_ptr<Program>> Loading::build_program(size_t index) {
 
   jit::FixedProgram fixed = jit::fix_up(*verified, binding_);
   auto program = std::make_shared<Program>();
+  program->index = static_cast<uint32_t>(index);
   program->name = def.name;
   program->section = def.section;
   program->owner_uid = account_.uid();
@@ -237,19 +253,101 @@ std::expected<LoadOutcome, LoadFailure> ProgramRegistry::load(
   if (done) done = loading.install_globals();
   if (!done) return std::unexpected(LoadFailure{done.error(), loading.take_log()});
 
+  if (request.before_commit) request.before_commit();
   LoadOutcome outcome;
   outcome.object = loading.object();
-  outcome.log = loading.take_log();
   outcome.arena_created = loading.arena_created();
+  const auto programs = static_cast<uint32_t>(loading.programs().size());
+  if (auto entered = enter(*outcome.object, request, elf_untrusted, account.uid(), programs,
+                           outcome.arena_created);
+      !entered)
+    return std::unexpected(LoadFailure{entered.error(), loading.take_log()});
+
+  outcome.log = loading.take_log();
   std::lock_guard guard(lock_);
-  for (MapInfo& map : outcome.object->maps) map.id = next_map_++;
   for (std::shared_ptr<Program>& program : loading.programs()) {
-    program->id = next_program_++;
+    program->id = outcome.object->file->object().first_program + program->index;
     programs_.emplace(program->id, program);
     outcome.programs.push_back(program);
   }
+  outcome.object->loaded = programs;
   loading.commit();
   return outcome;
+}
+
+uint64_t ProgramRegistry::next(Ledger::Counter counter, uint64_t count) {
+  if (estate_ != nullptr) return estate_->ledger().next(counter, count);
+  const std::lock_guard guard(lock_);
+  uint64_t& given = given_[static_cast<size_t>(counter)];
+  return std::exchange(given, given + count) + 1;
+}
+
+// Numbers for the object, its programs and maps; then everything goes into the estate, the object's
+// file after what it needs. An arena that this load has made comes last: an object without its
+// arena is dropped by a successor, as what is not complete.
+Result<void> ProgramRegistry::enter(ObjectState& object, const LoadRequest& request,
+                                    std::span<const std::byte> elf, uint32_t owner_uid,
+                                    uint32_t programs, bool arena_created) {
+  const auto maps = static_cast<uint32_t>(object.maps.size());
+  auto file = ObjectFile::create(
+      {next(Ledger::Counter::object, 1), object.name, object.arena ? object.arena->id() : 0,
+       owner_uid, request.mode == jit::Mode::interpret, programs, maps,
+       next(Ledger::Counter::program, programs), next(Ledger::Counter::map, maps)},
+      elf);
+  if (!file) return std::unexpected(file.error());
+  for (uint32_t i = 0; i < maps; ++i) object.maps[i].id = file->object().first_map + i;
+  object.file = std::move(*file);
+  if (estate_ == nullptr) return {};
+  const uint64_t id = object.file->object().id;
+  Result<void> entered;
+  for (const auto& [map, fd] : object.kept_memory())
+    if (entered) entered = estate_->enter({EstateEntry::Kind::map, id, map}, fd);
+  if (entered) entered = estate_->enter({EstateEntry::Kind::object, id}, object.file->fd());
+  if (entered && arena_created) entered = arenas_.enter(*object.arena);
+  if (!entered) strike(object);
+  return entered;
+}
+
+void ProgramRegistry::strike(const ObjectState& object) {
+  if (estate_ == nullptr) return;
+  const uint64_t id = object.file->object().id;
+  estate_->strike({EstateEntry::Kind::object, id});
+  for (const auto& [map, fd] : object.kept_memory())
+    estate_->strike({EstateEntry::Kind::map, id, map});
+}
+
+Result<void> ProgramRegistry::load_again(ObjectFile file,
+                                         const std::function<std::optional<Fd>(size_t map)>& memory,
+                                         Account& account) {
+  auto elf = file.elf();
+  if (!elf) return std::unexpected(elf.error());
+  const StoredObject stored = file.object();
+  LoadRequest request;
+  request.object_name = stored.name;
+  request.arena_id = stored.arena_id;
+  request.mode = stored.interpret ? jit::Mode::interpret : jit::Mode::compile;
+  Loading loading(arenas_, request, account, memory);
+  Result<void> done = loading.parse(*elf);
+  if (done) done = loading.bind_arena();
+  if (done) done = loading.bind_maps();
+  if (done) done = loading.build_programs();
+  if (!done) return done;
+  const std::shared_ptr<ObjectState> object = loading.object();
+  if (loading.programs().size() != stored.programs || object->maps.size() != stored.maps)
+    return fail(EINVAL, "object {} has {} programs and {} maps, its file says {} and {}",
+                stored.name, loading.programs().size(), object->maps.size(), stored.programs,
+                stored.maps);
+  for (uint32_t i = 0; i < stored.maps; ++i) object->maps[i].id = stored.first_map + i;
+  object->file = std::move(file);
+  std::lock_guard guard(lock_);
+  for (std::shared_ptr<Program>& program : loading.programs()) {
+    if (object->file->unloaded(program->index)) continue;
+    program->id = stored.first_program + program->index;
+    programs_.emplace(program->id, program);
+    ++object->loaded;
+  }
+  loading.commit();
+  return {};
 }
 
 std::shared_ptr<const Program> ProgramRegistry::find(uint64_t id) const {
@@ -277,6 +375,8 @@ bool ProgramRegistry::unload(uint64_t id) {
   if (found == programs_.end()) return false;
   last = std::move(found->second);
   programs_.erase(found);
+  last->object->file->set_unloaded(last->index);
+  if (--last->object->loaded == 0) strike(*last->object);
   return true;
 }
 

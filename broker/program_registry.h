@@ -5,9 +5,11 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -23,6 +25,7 @@ struct LoadRequest {
   int log_level = 0;
   jit::Mode mode = jit::Mode::compile;
   const std::atomic<bool>* cancelled = nullptr;  // becomes true when nobody waits any more
+  std::function<void()> before_commit;           // from here on it happens
 };
 
 // All programs of an object are verified within this time, or the load is rejected.
@@ -43,12 +46,20 @@ struct LoadFailure {
 // Threads: every function may be called from any thread; a load holds no lock while it verifies.
 class ProgramRegistry {
  public:
-  explicit ProgramRegistry(ArenaRegistry& arenas) : arenas_(arenas) {}
+  // Objects are entered in the estate, if there is one, and numbered by its ledger.
+  explicit ProgramRegistry(ArenaRegistry& arenas, Estate* estate = nullptr)
+      : arenas_(arenas), estate_(estate) {}
 
   // EINVAL/EACCES/E2BIG… with Why::rejected when the object is not acceptable; nothing remains
   // then, not even an arena that the object would have created.
   std::expected<LoadOutcome, LoadFailure> load(std::span<const std::byte> elf_untrusted,
                                                const LoadRequest& request, Account& account);
+
+  // A predecessor's object, which is in the estate already: loaded again, with the numbers and the
+  // map memory that it had. `memory` gives the file of a map, by its place among the object's.
+  Result<void> load_again(ObjectFile file,
+                          const std::function<std::optional<Fd>(size_t map)>& memory,
+                          Account& account);
 
   std::shared_ptr<const Program> find(uint64_t id) const;
   std::vector<std::shared_ptr<const Program>> list(uint64_t after) const;  // ids ascending
@@ -57,11 +68,17 @@ class ProgramRegistry {
   bool unload(uint64_t id);
 
  private:
+  Result<void> enter(ObjectState& object, const LoadRequest& request,
+                     std::span<const std::byte> elf, uint32_t owner_uid, uint32_t programs,
+                     bool arena_created);
+  void strike(const ObjectState& object);
+  uint64_t next(Ledger::Counter counter, uint64_t count);
+
   ArenaRegistry& arenas_;
+  Estate* estate_;
   mutable std::mutex lock_;
   std::map<uint64_t, std::shared_ptr<const Program>> programs_;
-  uint64_t next_program_ = 1;
-  uint64_t next_map_ = 1;
+  uint64_t given_[static_cast<size_t>(Ledger::Counter::count)] = {};  // without an estate
 };
 
 }  // namespace uarena::broker

@@ -4,6 +4,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <chrono>
+
 #include "broker/sealed_file.h"
 #include "broker/wire_records.h"
 #include "ipc/base/log.h"
@@ -41,6 +43,15 @@ Result<std::vector<std::byte>> read_object_untrusted(int fd) {
   return bytes;
 }
 
+// From here on a successor must not carry it out.
+void begin(RunChannel& channel, const Request& request, uint64_t program = 0) {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  channel.in_hand->begun_ns =
+      static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(now).count());
+  channel.in_hand->program = program;
+  channel.in_hand->begun = request.seq + 1;
+}
+
 Result<Record> with_file(Record record, const char* name, std::span<const std::byte> content) {
   auto file = make_sealed_file(name, content);
   if (!file) return std::unexpected(file.error());
@@ -66,48 +77,60 @@ void log_created(uint64_t client_id, const Arena& arena) {
        {"map_flags", fmt::format("{:#x}", arena.attr().map_flags)}});
 }
 
-bool RunRequests::serve(int socket, RunClient& client) {
-  auto record = ipc::receive_record(socket, ipc::Wait::no);
+bool RunRequests::serve(RunChannel& channel) {
+  const int socket = channel.socket.get();
+  auto record = ipc::peek_record(socket, ipc::Wait::no);
   if (!record) {
     if (record.error().code == EAGAIN) return true;
     if (record.error().code != ipc::kEndOfFile)
       log(LogLevel::warning, "run.bad_record",
-          {{"client", client.client_id}, {"error", record.error().message}});
+          {{"client", channel.client->client_id}, {"error", record.error().message}});
     return false;
   }
-  Record reply;
-  auto request = ipc::decode_request_untrusted(std::move(*record));
-  if (!request) {
-    if (!request.error().seq) return false;
-    reply = ipc::make_error(*request.error().seq, request.error().error);
-  } else {
-    Fd text;
-    auto answered = request->type == UARENA_MSG_PROG_LOAD ? load(client, *request, &text)
-                                                          : answer(client, *request);
-    if (answered) {
-      reply = std::move(*answered);
-    } else {
-      reply = ipc::make_error(request->seq, answered.error());
-      if (text) reply.fds.push_back(std::move(text));
-    }
-  }
+  auto reply = reply_to(channel, std::move(*record));
+  if (!reply) return false;
   // A client that doesn't take its answers has a full socket: it loses the channel, nobody waits.
-  return ipc::send_record(socket, reply, ipc::Wait::no).has_value();
+  const bool sent = ipc::send_record(socket, *reply, ipc::Wait::no).has_value();
+  ipc::drop_record(socket);
+  channel.in_hand->begun = 0;
+  return sent;
 }
 
-Result<Record> RunRequests::answer(RunClient& client, Request& request) {
+// None: nothing can be answered.
+std::optional<Record> RunRequests::reply_to(RunChannel& channel, Record&& record) {
+  auto request = ipc::decode_request_untrusted(std::move(record));
+  if (!request) {
+    if (!request.error().seq) return std::nullopt;
+    return ipc::make_error(*request.error().seq, request.error().error);
+  }
+  if (channel.in_hand->begun == request->seq + 1)
+    return ipc::make_error(
+        request->seq,
+        {EOWNERDEAD, fmt::format("the broker died while it carried out {}: outcome unknown",
+                                 ipc::message_name(request->type))});
+  Fd text;
+  auto answered = answer(channel, *request, &text);
+  if (answered) return std::move(*answered);
+  Record reply = ipc::make_error(request->seq, answered.error());
+  if (text) reply.fds.push_back(std::move(text));
+  return reply;
+}
+
+Result<Record> RunRequests::answer(RunChannel& channel, Request& request, Fd* text) {
   switch (request.type) {
+    case UARENA_MSG_PROG_LOAD:
+      return load(channel, request, text);
     case UARENA_MSG_PROG_RUN:
-      return run(client, request);
+      return run(channel, request);
     case UARENA_MSG_PROG_DUMP:
       return dump(request);
     case UARENA_MSG_PROG_UNLOAD:
-      return unload(client, request);
+      return unload(channel, request);
     case UARENA_MSG_PAGE_ALLOC:
     case UARENA_MSG_PAGE_FREE:
     case UARENA_MSG_PAGE_RESERVE:
     case UARENA_MSG_PREFAULT:
-      return page_op(request);
+      return page_op(channel, request);
     case UARENA_MSG_PAGE_LIST:
       return page_list(request);
     case UARENA_MSG_PAGE_READ:
@@ -123,7 +146,8 @@ Result<std::shared_ptr<Arena>> RunRequests::arena(uint64_t id) const {
   return found;
 }
 
-Result<Record> RunRequests::load(RunClient& client, Request& request, Fd* log_file) {
+Result<Record> RunRequests::load(RunChannel& channel, Request& request, Fd* log_file) {
+  RunClient& client = *channel.client;
   const auto& body = std::get<uarena_prog_load>(request.body);
   auto bytes = read_object_untrusted(request.fds.at(0).get());
   if (!bytes) return std::unexpected(bytes.error());
@@ -133,6 +157,7 @@ Result<Record> RunRequests::load(RunClient& client, Request& request, Fd* log_fi
   load.log_level = static_cast<int>(body.log_level);
   load.mode = (body.flags & UARENA_LOAD_INTERPRET) != 0 ? jit::Mode::interpret : jit::Mode::compile;
   load.cancelled = &client.gone;
+  load.before_commit = [&] { begin(channel, request); };
   auto loaded = programs_.load(*bytes, load, accounts_.of(client.uid));
   if (!loaded) {
     log(LogLevel::info, "prog.rejected",
@@ -177,11 +202,13 @@ Result<Record> RunRequests::load(RunClient& client, Request& request, Fd* log_fi
   return with_file(std::move(record), "uarena.log", ipc::bytes_of(std::string_view(loaded->log)));
 }
 
-Result<Record> RunRequests::run(RunClient& client, Request& request) {
+Result<Record> RunRequests::run(RunChannel& channel, Request& request) {
   const auto& body = std::get<uarena_prog_run>(request.body);
   const auto program = programs_.find(body.prog_id);
   if (!program) return fail(Why::not_found, ENOENT, "there is no program with id {}", body.prog_id);
-  auto result = run_program(*program, request.payload, body.repeat, client.gone);
+  begin(channel, request, program->id);
+  auto result = run_program(*program, request.payload, body.repeat, channel.client->gone);
+  channel.in_hand->program = 0;  // it has ended; whether its caller hears of it is another matter
   if (!result) return std::unexpected(result.error());
   uarena_prog_run_reply reply{};
   reply.r0 = result->r0;
@@ -207,23 +234,26 @@ Result<Record> RunRequests::dump(Request& request) {
                    ipc::bytes_of(std::string_view(text)));
 }
 
-Result<Record> RunRequests::unload(RunClient& client, Request& request) {
+Result<Record> RunRequests::unload(RunChannel& channel, Request& request) {
+  RunClient& client = *channel.client;
   const auto& body = std::get<uarena_prog_ref>(request.body);
   const auto program = programs_.find(body.prog_id);
   if (!program) return fail(Why::not_found, ENOENT, "there is no program with id {}", body.prog_id);
   if (auto allowed = may_remove(client.uid, program->owner_uid, "program"); !allowed)
     return std::unexpected(allowed.error());
+  begin(channel, request);
   if (!programs_.unload(body.prog_id))
     return fail(Why::not_found, ENOENT, "there is no program with id {}", body.prog_id);
   log(LogLevel::info, "prog.unloaded", {{"client", client.client_id}, {"id", body.prog_id}});
   return ipc::make_reply(request.type, request.seq, uarena_empty{});
 }
 
-Result<Record> RunRequests::page_op(Request& request) {
+Result<Record> RunRequests::page_op(RunChannel& channel, Request& request) {
   const auto& body = std::get<uarena_page_op>(request.body);
   auto found = arena(body.arena_id);
   if (!found) return std::unexpected(found.error());
   uarena_page_op_reply reply{};
+  if (request.type != UARENA_MSG_PREFAULT) begin(channel, request);
   switch (request.type) {
     case UARENA_MSG_PAGE_ALLOC:
       reply.addr =

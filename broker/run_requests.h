@@ -15,16 +15,19 @@ class RunRequests {
   RunRequests(ArenaRegistry& arenas, ProgramRegistry& programs, AccountTable& accounts)
       : arenas_(arenas), programs_(programs), accounts_(accounts) {}
 
-  // RunnerPool::Handler: reads one record and answers it.
-  bool serve(int socket, RunClient& client);
+  // RunnerPool::Handler: reads one record and answers it. What must not be carried out twice is
+  // entered in the channel's slot before it is begun; what stands there already was begun by a
+  // predecessor, and its outcome is unknown.
+  bool serve(RunChannel& channel);
 
  private:
-  Result<ipc::Record> answer(RunClient& client, ipc::Request& request);
-  Result<ipc::Record> load(RunClient& client, ipc::Request& request, Fd* log);
-  Result<ipc::Record> run(RunClient& client, ipc::Request& request);
+  std::optional<ipc::Record> reply_to(RunChannel& channel, ipc::Record&& record);
+  Result<ipc::Record> answer(RunChannel& channel, ipc::Request& request, Fd* text);
+  Result<ipc::Record> load(RunChannel& channel, ipc::Request& request, Fd* log);
+  Result<ipc::Record> run(RunChannel& channel, ipc::Request& request);
   Result<ipc::Record> dump(ipc::Request& request);
-  Result<ipc::Record> unload(RunClient& client, ipc::Request& request);
-  Result<ipc::Record> page_op(ipc::Request& request);
+  Result<ipc::Record> unload(RunChannel& channel, ipc::Request& request);
+  Result<ipc::Record> page_op(RunChannel& channel, ipc::Request& request);
   Result<ipc::Record> page_list(ipc::Request& request);
   Result<ipc::Record> page_read(ipc::Request& request);
   Result<std::shared_ptr<Arena>> arena(uint64_t id) const;

@@ -64,19 +64,20 @@ void RunnerPool::start_thread() {
   }
 }
 
-Result<void> RunnerPool::adopt(Fd socket, std::shared_ptr<RunClient> client) {
-  const int raw = socket.get();
+Result<void> RunnerPool::adopt(RunChannel channel) {
+  const int raw = channel.socket.get();
   std::lock_guard guard(lock_);
-  const uint32_t uid = client->uid;
-  client->channels.fetch_add(1);
+  const uint32_t uid = channel.client->uid;
+  channel.client->channels.fetch_add(1);
   ++shares_[uid].channels;
-  channels_.insert_or_assign(raw, Channel{std::move(socket), std::move(client)});
+  UARENA_ASSERT(!channels_.contains(raw), "run channel {}", raw);
+  channels_.emplace(raw, std::move(channel));
   epoll_event event{};
   event.events = EPOLLIN | EPOLLRDHUP | EPOLLONESHOT;
   event.data.u64 = static_cast<uint64_t>(raw);
   if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, raw, &event) != 0) {
     const int code = errno;
-    const Fd refused = remove(raw);
+    const RunChannel refused = remove(raw);
     if (shares_.at(uid).channels == 0) shares_.erase(uid);
     return fail_errno(code, "cannot watch the run channel");
   }
@@ -84,7 +85,7 @@ Result<void> RunnerPool::adopt(Fd socket, std::shared_ptr<RunClient> client) {
 }
 
 void RunnerPool::drop_client(uint64_t client_id) {
-  std::vector<Fd> ended;
+  std::vector<RunChannel> ended;
   {
     std::lock_guard guard(lock_);
     for (auto& [uid, share] : shares_) {
@@ -102,7 +103,7 @@ void RunnerPool::drop_client(uint64_t client_id) {
       ::shutdown(socket, SHUT_RDWR);
     }
   }
-  for (Fd& socket : ended) ipc::close_connection(std::move(socket));
+  for (RunChannel& channel : ended) ipc::close_connection(std::move(channel.socket));
 }
 
 size_t RunnerPool::channels() const {
@@ -112,50 +113,49 @@ size_t RunnerPool::channels() const {
 
 // Takes the channel out of the books; the caller, who holds lock_, closes it when it no longer
 // does, and removes the share when that was the last one.
-Fd RunnerPool::remove(int socket) {
+RunChannel RunnerPool::remove(int socket) {
   const auto found = channels_.find(socket);
   UARENA_ASSERT(found != channels_.end(), "run channel {}", socket);
-  RunClient& client = *found->second.client;
-  client.channels.fetch_sub(1);
-  --shares_.at(client.uid).channels;
-  Fd ended = std::move(found->second.socket);
+  RunChannel ended = std::move(found->second);
+  ended.client->channels.fetch_sub(1);
+  --shares_.at(ended.client->uid).channels;
   channels_.erase(found);
   return ended;
 }
 
-// The client whose request is to be carried out now; none when its uid has its share of the runners
-// already: the channel waits until one of them is done.
-std::shared_ptr<RunClient> RunnerPool::begin(int socket) {
+// The channel whose request is to be carried out now; none when its uid has its share of the
+// runners already: it waits until one of them is done.
+RunChannel* RunnerPool::begin(int socket) {
   std::lock_guard guard(lock_);
-  const std::shared_ptr<RunClient>& client = channels_.at(socket).client;
-  Share& share = shares_.at(client->uid);
+  RunChannel& channel = channels_.at(socket);
+  Share& share = shares_.at(channel.client->uid);
   if (share.busy == size_.share) {
     share.waiting.push_back(socket);
     return nullptr;
   }
   ++share.busy;
-  return client;
+  return &channel;
 }
 
 // A request has been carried out. The runner goes on with the channel of the same uid that waits
 // longest, if there is one.
-std::optional<int> RunnerPool::end(int socket, const RunClient& client, bool goes_on) {
-  Fd ended;
+std::optional<int> RunnerPool::end(int socket, uint32_t uid, bool goes_on) {
+  RunChannel ended;
   std::optional<int> next;
   {
     std::lock_guard guard(lock_);
-    Share& share = shares_.at(client.uid);
+    Share& share = shares_.at(uid);
     --share.busy;
     if (!share.waiting.empty() && !stopping_) {
       next = share.waiting.front();
       share.waiting.pop_front();
     }
     if (!goes_on) ended = remove(socket);
-    if (share.channels == 0) shares_.erase(client.uid);
+    if (share.channels == 0) shares_.erase(uid);
   }
   // Only now: another runner may have it at once, and end it.
   if (goes_on) watch_again(socket);
-  ipc::close_connection(std::move(ended));  // by that it leaves the epoll set
+  ipc::close_connection(std::move(ended.socket));  // by that it leaves the epoll set
   return next;
 }
 
@@ -195,10 +195,11 @@ void RunnerPool::work() {
     if (idle_.fetch_sub(1) == 1 && running_.load() < size_.limit) start_thread();
     std::optional<int> socket = static_cast<int>(event.data.u64);
     while (socket && !stopping_) {
-      const std::shared_ptr<RunClient> client = begin(*socket);
-      if (!client) break;
-      const bool goes_on = handler_(*socket, *client);
-      socket = end(*socket, *client, goes_on);
+      RunChannel* const channel = begin(*socket);
+      if (channel == nullptr) break;
+      const uint32_t uid = channel->client->uid;
+      const bool goes_on = handler_(*channel);
+      socket = end(*socket, uid, goes_on);
     }
     idle_.fetch_add(1);
   }

@@ -19,6 +19,7 @@
 #include <thread>
 #include <unordered_map>
 
+#include "broker/estate.h"
 #include "ipc/base/fd.h"
 #include "ipc/base/result.h"
 
@@ -33,10 +34,18 @@ struct RunClient {
   std::atomic<uint32_t> programs{0};  // loaded by this client, for inspection
 };
 
+// One run channel. One thread at a time has it in its hands.
+struct RunChannel {
+  Fd socket;
+  std::shared_ptr<RunClient> client;
+  LedgerSlot in_hand;  // where a successor sees what was begun
+  EstateHold kept;     // the socket
+};
+
 class RunnerPool {
  public:
   // Handles one readable channel: reads one record and answers it. False: the channel is finished.
-  using Handler = std::function<bool(int socket, RunClient& client)>;
+  using Handler = std::function<bool(RunChannel& channel)>;
 
   struct Size {
     unsigned threads = 1;  // at least so many runners
@@ -50,7 +59,7 @@ class RunnerPool {
   // in hand; false: the limit has passed, and some hang on.
   bool stop(std::chrono::milliseconds limit);
 
-  Result<void> adopt(Fd socket, std::shared_ptr<RunClient> client);
+  Result<void> adopt(RunChannel channel);
   // The client's session has ended: its channels are shut down, now or after the request in hand.
   void drop_client(uint64_t client_id);
   unsigned threads() const { return running_.load(std::memory_order_relaxed); }
@@ -63,18 +72,14 @@ class RunnerPool {
     unsigned busy = 0;
     std::deque<int> waiting;  // channels with a request, oldest first
   };
-  struct Channel {
-    Fd socket;
-    std::shared_ptr<RunClient> client;
-  };
   RunnerPool(Size size, Handler handler) : handler_(std::move(handler)), size_(size) {}
   void start_thread();
   void work();
   void leave();
-  std::shared_ptr<RunClient> begin(int socket);
-  std::optional<int> end(int socket, const RunClient& client, bool goes_on);
+  RunChannel* begin(int socket);
+  std::optional<int> end(int socket, uint32_t uid, bool goes_on);
   void watch_again(int socket);
-  Fd remove(int socket);
+  RunChannel remove(int socket);
 
   Handler handler_;
   const Size size_;
@@ -85,8 +90,8 @@ class RunnerPool {
   std::atomic<unsigned> idle_{0};
   mutable std::mutex lock_;
   std::condition_variable ended_;
-  std::unordered_map<int, Channel> channels_;   // by descriptor
-  std::unordered_map<uint32_t, Share> shares_;  // by uid
+  std::unordered_map<int, RunChannel> channels_;  // by descriptor
+  std::unordered_map<uint32_t, Share> shares_;    // by uid
 };
 
 }  // namespace uarena::broker

@@ -12,12 +12,13 @@ using ipc::Record;
 using ipc::Request;
 
 Session::Session(Services& services, uint64_t client_id, ipc::PeerCredentials peer, Charge charge,
-                 Time now)
+                 Time now, int socket)
     : services_(services),
       client_id_(client_id),
       peer_(std::move(peer)),
       charge_(std::move(charge)),
       handshake_(now),
+      socket_(socket),
       run_client_(std::make_shared<RunClient>()) {
   run_client_->client_id = client_id;
   run_client_->uid = peer_.uid;
@@ -58,6 +59,9 @@ void Session::refuse(const Request& request, const Error& error) {
 
 // None: the answer comes later.
 Result<std::optional<Record>> Session::carry_out(Request& request, Time now) {
+  if (std::exchange(again_, false))
+    if (auto done = done_before(request); !done || *done) return done;
+  if (resumed_) pick_up_attach(request);
   if (auto legal = handshake_.admit(request); !legal) return std::unexpected(legal.error());
   switch (request.type) {
     case UARENA_MSG_HELLO:
@@ -94,7 +98,12 @@ Result<Record> Session::hello(Request& request) {
   const auto& body = std::get<uarena_hello>(request.body);
   auto abi = ipc::negotiate_abi(body.abi_min, body.abi_max);
   if (!abi) return std::unexpected(abi.error());
-  handshake_.greeted();
+  if (!handshake_.is_greeted()) {
+    auto kept = services_.estate.hold({EstateEntry::Kind::client, client_id_}, socket_);
+    if (!kept) return std::unexpected(kept.error());
+    kept_ = std::move(*kept);
+    handshake_.greeted();
+  }
   uarena_hello_reply reply{};
   reply.abi = *abi;
   reply.page_size = kPageSize;
@@ -111,7 +120,14 @@ Result<Record> Session::run_channel(Request& request) {
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
     return fail_errno(errno, "cannot make a run channel");
   Fd ours(ends[0]), theirs(ends[1]);
-  if (auto adopted = services_.runners.adopt(std::move(ours), run_client_); !adopted)
+  auto slot = services_.estate.take_slot();
+  if (!slot) return std::unexpected(slot.error());
+  auto kept =
+      services_.estate.hold({EstateEntry::Kind::run, client_id_, slot->number()}, ours.get());
+  if (!kept) return std::unexpected(kept.error());
+  if (auto adopted = services_.runners.adopt(
+          {std::move(ours), run_client_, std::move(*slot), std::move(*kept)});
+      !adopted)
     return std::unexpected(adopted.error());
   Record reply = ipc::make_reply(request.type, request.seq, uarena_empty{});
   reply.fds.push_back(std::move(theirs));

@@ -16,6 +16,7 @@
 
 #include "broker/account_table.h"
 #include "broker/arena_registry.h"
+#include "broker/estate.h"
 #include "broker/program_registry.h"
 #include "broker/runner_pool.h"
 #include "ipc/base/slow_calls.h"
@@ -35,6 +36,7 @@ struct Services {
   AccountTable& accounts;
   uffd::FaultLoop& faults;
   RunnerPool& runners;
+  Estate& estate;
   SlowCalls& slow_calls;           // by process: what needs a client's memory lock
   bool can_signal_others = false;  // CAP_KILL
   // Runs it on the control thread, with the client's session or, if that has gone, null.
@@ -54,14 +56,21 @@ class Session {
   // Attachments of one process that wait for its memory lock, on all its connections.
   static constexpr size_t kMaxSlowCalls = 64;
 
+  // `socket` is the control connection, which stays the caller's; the estate gets a copy of it.
   Session(Services& services, uint64_t client_id, ipc::PeerCredentials peer, Charge charge,
-          Time now);
+          Time now, int socket);
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
   uint64_t client_id() const { return client_id_; }
   uint32_t uid() const { return peer_.uid; }
+
+  // A predecessor's session goes on: it was greeted, and these are its attachments and run
+  // channels. (session_resume.cc) Call before the first record.
+  void resume(EstateHold kept);
+  Result<void> resume_attachment(std::shared_ptr<Arena> arena, Fd uffd, EstateHold kept);
+  Result<void> resume_channel(Fd socket, LedgerSlot in_hand, EstateHold kept);
 
   // Where answers go. Call before the first record.
   using Send = std::function<void(ipc::Record&&)>;
@@ -85,6 +94,12 @@ class Session {
     std::optional<uffd::FaultLoop::Id> faults;  // once armed
     std::shared_ptr<uffd::FaultCounters> counters;
     bool full = false;
+    EstateHold kept;  // the userfaultfd
+  };
+  struct Arming;
+  struct Armed {
+    uffd::FaultLoop::Id faults;
+    EstateHold kept;
   };
 
   Result<std::optional<ipc::Record>> carry_out(ipc::Request& request, Time now);
@@ -100,12 +115,16 @@ class Session {
   Result<ipc::Record> arena_delete(ipc::Request& request);
   Result<ipc::Record> attach(ipc::Request& request, Time now);
   Result<void> attach_ready(ipc::Request& request);
-  void armed(uint64_t seq, uint64_t arena_id, Result<uffd::FaultLoop::Id> faults, bool full);
+  static Result<Armed> arm_untrusted(Services& services, Arming& arming);
+  void armed(uint64_t seq, uint64_t arena_id, Result<Armed> result, bool full);
   Result<ipc::Record> detach(ipc::Request& request);
   Result<std::shared_ptr<Arena>> find_arena(const ipc::Request& request) const;
   void let_go(Attachment& attachment, bool still_mapped);
   std::string users_of(const Arena& arena) const;
   uarena_arena_info arena_info(const Arena& arena) const;
+  // session_resume.cc
+  Result<std::optional<ipc::Record>> done_before(ipc::Request& request);
+  void pick_up_attach(const ipc::Request& request);
   // session_inspect.cc
   Result<ipc::Record> prog_list(ipc::Request& request);
   Result<ipc::Record> client_list(ipc::Request& request);
@@ -116,6 +135,10 @@ class Session {
   ipc::PeerCredentials peer_;
   Charge charge_;
   ipc::Handshake handshake_;
+  int socket_;
+  EstateHold kept_;       // the control connection, once greeted
+  bool resumed_ = false;  // begun with a predecessor
+  bool again_ = false;    // the next record may have been carried out by it
   Send send_;
   std::shared_ptr<RunClient> run_client_;
   std::map<uint64_t, Attachment> attachments_;  // by arena id

@@ -37,7 +37,8 @@ Result<Record> Session::arena_create(Request& request) {
                 body.fault_around == UINT32_MAX ? "auto" : fmt::format("{}", body.fault_around));
   const ArenaAttr attr{body.map_type,    body.key_size,  body.value_size,
                        body.max_entries, body.map_flags, body.map_extra};
-  auto arena = services_.arenas.create(request.name(), attr, services_.accounts.of(peer_.uid));
+  auto arena = services_.arenas.create(request.name(), attr, services_.accounts.of(peer_.uid),
+                                       {client_id_, request.seq});
   if (!arena) return std::unexpected(arena.error());
   log_created(client_id_, **arena);
   uarena_arena_reply reply{};
@@ -126,6 +127,28 @@ Result<Record> Session::attach(Request& request, Time now) {
   return record;
 }
 
+struct Session::Arming {
+  Fd uffd;
+  uffd::Peer peer;
+  std::shared_ptr<Arena> arena;
+  std::shared_ptr<uffd::FaultCounters> counters;
+  EstateEntry entry;
+  bool resumed;
+};
+
+// On a thread of its own: may wait for the client's memory lock.
+Result<Session::Armed> Session::arm_untrusted(Services& services, Arming& arming) {
+  auto uffd = uffd::Userfaultfd::adopt_untrusted(
+      std::move(arming.uffd), arming.arena->user_vm_start(), arming.arena->size(), arming.resumed);
+  if (!uffd) return std::unexpected(uffd.error());
+  auto kept = services.estate.hold(arming.entry, uffd->fd());
+  if (!kept) return std::unexpected(kept.error());
+  auto faults = services.faults.adopt(std::move(*uffd), std::move(arming.peer),
+                                      std::make_shared<FaultPolicy>(arming.arena), arming.counters);
+  if (!faults) return std::unexpected(faults.error());
+  return Armed{*faults, std::move(*kept)};
+}
+
 // Registering the range takes the client's memory lock, which the client can keep as long as it
 // likes, so it is done by a thread that waits for this process only.
 Result<void> Session::attach_ready(Request& request) {
@@ -140,28 +163,22 @@ Result<void> Session::attach_ready(Request& request) {
   if (!pidfd) return fail_errno(errno, "cannot keep hold of process {}", peer_.pid);
   attachment.counters = std::make_shared<uffd::FaultCounters>();
 
-  struct Arming {
-    Fd uffd;
-    uffd::Peer peer;
-    std::shared_ptr<Arena> arena;
-    std::shared_ptr<uffd::FaultCounters> counters;
-  };
-  const auto arming = std::make_shared<Arming>(std::move(request.fds.at(0)),
-                                               uffd::Peer{peer_.pid, std::move(pidfd), peer_.uid},
-                                               attachment.arena, attachment.counters);
+  const bool full = (body.flags & UARENA_READY_FULL) != 0;
+
+  const auto arming = std::make_shared<Arming>(
+      std::move(request.fds.at(0)), uffd::Peer{peer_.pid, std::move(pidfd), peer_.uid},
+      attachment.arena, attachment.counters,
+      EstateEntry{full ? EstateEntry::Kind::full_uffd : EstateEntry::Kind::uffd, client_id_,
+                  arena_id},
+      resumed_);
   const auto arm = [&services = services_, arming, arena_id, client = client_id_, process,
-                    seq = request.seq, full = (body.flags & UARENA_READY_FULL) != 0] {
-    auto uffd = uffd::Userfaultfd::adopt_untrusted(
-        std::move(arming->uffd), arming->arena->user_vm_start(), arming->arena->size());
-    Result<uffd::FaultLoop::Id> faults =
-        uffd ? services.faults.adopt(std::move(*uffd), std::move(arming->peer),
-                                     std::make_shared<FaultPolicy>(arming->arena), arming->counters)
-             : std::unexpected(uffd.error());
-    services.post(client, [&services, seq, arena_id, process, full, faults](Session* session) {
-      if (session != nullptr) return session->armed(seq, arena_id, faults, full);
-      if (!faults) return;
-      const auto left =
-          std::make_shared<std::optional<uffd::Userfaultfd>>(services.faults.drop(*faults));
+                    seq = request.seq, full] {
+    auto result = std::make_shared<Result<Armed>>(arm_untrusted(services, *arming));
+    services.post(client, [&services, seq, arena_id, process, full, result](Session* session) {
+      if (session != nullptr) return session->armed(seq, arena_id, std::move(*result), full);
+      if (!*result) return;
+      const auto left = std::make_shared<std::optional<uffd::Userfaultfd>>(
+          services.faults.drop((*result)->faults));
       services.slow_calls.start(process, [left] { left->reset(); });
     });
   };
@@ -172,14 +189,14 @@ Result<void> Session::attach_ready(Request& request) {
 }
 
 // The answer to ATTACH_READY.
-void Session::armed(uint64_t seq, uint64_t arena_id, Result<uffd::FaultLoop::Id> faults,
-                    bool full) {
-  if (!faults) {
+void Session::armed(uint64_t seq, uint64_t arena_id, Result<Armed> result, bool full) {
+  if (!result) {
     handshake_.attaching(arena_id, Time::clock::now());
-    return send_(ipc::make_error(seq, faults.error()));
+    return send_(ipc::make_error(seq, result.error()));
   }
   Attachment& attachment = attachments_.at(arena_id);
-  attachment.faults = *faults;
+  attachment.faults = result->faults;
+  attachment.kept = std::move(result->kept);
   attachment.full = full;
   handshake_.armed(arena_id);
   log(LogLevel::info, "client.armed",
@@ -198,6 +215,7 @@ void Session::let_go(Attachment& attachment, bool still_mapped) {
   auto uffd =
       std::make_shared<std::optional<uffd::Userfaultfd>>(services_.faults.drop(*attachment.faults));
   attachment.faults.reset();
+  attachment.kept = EstateHold();
   services_.slow_calls.start(static_cast<uint64_t>(peer_.pid),
                              [uffd, still_mapped, start = attachment.arena->user_vm_start(),
                               size = attachment.arena->size()] {

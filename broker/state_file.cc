@@ -38,6 +38,8 @@ format::Header header_of(const ArenaIdentity& identity) {
   header.max_entries = identity.attr.max_entries;
   header.map_flags = identity.attr.map_flags;
   header.owner_uid = identity.owner_uid;
+  header.creator_client = identity.creator_client;
+  header.creator_seq = identity.creator_seq;
   UARENA_ASSERT(identity.name.size() < sizeof(header.name), "name {}", identity.name);
   std::memcpy(header.name, identity.name.data(), identity.name.size());
   header.checksum = header_checksum(header);
@@ -71,6 +73,8 @@ Result<ArenaIdentity> read_header_untrusted(int fd) {
   identity.user_vm_start = header.user_vm_start;
   identity.owner_uid = header.owner_uid;
   identity.created_ns = header.created_ns;
+  identity.creator_client = header.creator_client;
+  identity.creator_seq = header.creator_seq;
   if (auto ok = check_name_untrusted(identity.name); !ok) return std::unexpected(ok.error());
   ArenaAttr placed = identity.attr;  // the real address must obey the rules of map_extra, too
   placed.map_extra = header.user_vm_start;
@@ -80,14 +84,7 @@ Result<ArenaIdentity> read_header_untrusted(int fd) {
 
 // The file can't shrink under the mapping, and has exactly the size that its header says.
 Result<void> check_file_untrusted(int fd, uint64_t size) {
-  struct stat st = {};
-  if (::fstat(fd, &st) != 0) return fail_errno(errno, "cannot stat a state file");
-  if (st.st_size < 0 || static_cast<uint64_t>(st.st_size) != size)
-    return fail(EINVAL, "the state file has {} bytes, its header says {}", st.st_size, size);
-  constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW;
-  if (const int seals = ::fcntl(fd, F_GET_SEALS); seals < 0 || (seals & kSeals) != kSeals)
-    return fail(EINVAL, "the state file is not sealed in size");
-  return {};
+  return check_sealed_memfd_untrusted(fd, size, "the state file");
 }
 
 Result<MemoryMap> map_file(int fd, uint64_t size) {
@@ -172,6 +169,23 @@ void StateFile::apply(std::span<const Fill> fills) {
   write_entries(fills);
   store(format::kTableChecksum, checksum);
   store(format::kRetired, sequence);
+}
+
+void StateFile::set_cut_off_runs(const CutOffRuns& runs) {
+  uint64_t words[format::kMarkWords] = {runs.count, runs.program_id, runs.when_ns};
+  std::memcpy(&words[3], runs.program.data(), std::min(runs.program.size(), format::kNameSize - 1));
+  constexpr size_t kLast = format::kMarkWords - 1;
+  words[kLast] = checksum_words(std::span(words).first(kLast));
+  for (size_t i = 0; i < format::kMarkWords; ++i) store(format::kMark + i * 8, words[i]);
+}
+
+CutOffRuns StateFile::cut_off_runs() const {
+  uint64_t words[format::kMarkWords];
+  for (size_t i = 0; i < format::kMarkWords; ++i) words[i] = load(format::kMark + i * 8);
+  constexpr size_t kLast = format::kMarkWords - 1;
+  if (words[0] == 0 || words[kLast] != checksum_words(std::span(words).first(kLast))) return {};
+  const auto* name = reinterpret_cast<const char*>(&words[3]);
+  return {words[0], words[1], words[2], std::string(name, ::strnlen(name, format::kNameSize))};
 }
 
 uint64_t StateFile::checksum_after(std::span<const Fill> fills) const {

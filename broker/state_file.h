@@ -37,16 +37,6 @@
 
 namespace uarena::broker {
 
-// Who an arena is: the header's content.
-struct ArenaIdentity {
-  uint64_t id = 0;
-  std::string name;  // as check_name_untrusted allows
-  ArenaAttr attr;
-  uint64_t user_vm_start = 0;
-  uint32_t owner_uid = 0;
-  uint64_t created_ns = 0;  // CLOCK_REALTIME
-};
-
 class StateFile {
  public:
   struct Fill {
@@ -70,6 +60,9 @@ class StateFile {
   PageEntry entry(uint32_t page) const;
   // The operation, as a whole. Later fills win where they overlap; at most kMaxFills.
   void apply(std::span<const Fill> fills);
+
+  void set_cut_off_runs(const CutOffRuns& runs);
+  CutOffRuns cut_off_runs() const;
 
   // Entries [first, first + out.size()) as they are.
   void copy(uint32_t first, std::span<PageEntry> out) const;

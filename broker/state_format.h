@@ -65,7 +65,10 @@ struct Header {
   uint32_t owner_uid;
   uint32_t reserved;  // 0
   char name[kNameSize];
-  uint64_t future[8];  // 0: room for what later versions of an arena have
+  uint64_t
+      creator_client;    // the request that made it: a client's number and its own of the request;
+  uint64_t creator_seq;  // 0, 0: an object's load
+  uint64_t future[6];    // 0: room for what later versions of an arena have
   uint64_t checksum;
 };
 static_assert(sizeof(Header) == 200 && sizeof(Header) % 8 == 0);
@@ -82,6 +85,12 @@ inline constexpr uint64_t kRecord = kJournal + 64;
 inline constexpr size_t kMaxFills = 8;
 inline constexpr size_t kRecordHead = 3;
 inline constexpr size_t kMaxRecordWords = kRecordHead + 2 * kMaxFills + 1;
+
+// The last run that a broker's death cut off in the middle: words {how many so far, program, when
+// (nanoseconds, CLOCK_REALTIME), the program's name in 8 words, checksum_words over all before}.
+// A mark whose checksum is wrong is none: its writer died.
+inline constexpr uint64_t kMark = kJournal + 2048;
+inline constexpr size_t kMarkWords = 3 + kNameSize / 8 + 1;
 
 inline constexpr uint64_t kTable = 2 * kPageSize;
 inline constexpr uint32_t kEntriesPerBlock = kPageSize / 8;

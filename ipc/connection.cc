@@ -19,10 +19,12 @@ struct Connection::Impl {
   std::deque<Record> queue;
   size_t queued_bytes = 0;
   bool closed = false;
+  bool at_hand = false;  // a record has been handed over and is not done
 
   Impl(EventLoop& l, Fd s, Handler& h) : loop(l), socket(std::move(s)), handler(&h) {}
 
   void receive();
+  Result<void> await_records(const std::shared_ptr<Impl>& self);
   void flush();
   Result<void> await_room(const std::shared_ptr<Impl>& self);
   void end(const std::shared_ptr<Impl>& self, Error reason);
@@ -32,10 +34,13 @@ struct Connection::Impl {
 // The end of the wake-up is the watch's business: it calls again as long as records are there.
 void Connection::Impl::receive() {
   for (int i = 0; i < kRecordsPerWakeup && !closed; ++i) {
-    Result<Record> record = receive_record(socket.get(), Wait::no);
+    Result<Record> record = peek_record(socket.get(), Wait::no);
     if (record) {
+      at_hand = true;
       handler->on_record(std::move(*record));
-      continue;
+      if (!at_hand) continue;
+      readable.reset();  // until it is done
+      return;
     }
     if (record.error().code == EAGAIN) return;
     closed = true;
@@ -70,6 +75,14 @@ Result<void> Connection::Impl::await_room(const std::shared_ptr<Impl>& self) {
   return {};
 }
 
+Result<void> Connection::Impl::await_records(const std::shared_ptr<Impl>& self) {
+  auto watch = loop.watch(socket.get(), EventLoop::Readiness::read,
+                          [self] { std::shared_ptr<Impl>(self)->receive(); });
+  if (!watch) return std::unexpected(std::move(watch.error()));
+  readable = std::move(*watch);
+  return {};
+}
+
 // Ends from outside the loop's callbacks; the handler is told in one of its own.
 void Connection::Impl::end(const std::shared_ptr<Impl>& self, Error reason) {
   if (closed) return;
@@ -93,10 +106,7 @@ Connection::Connection(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 Result<std::unique_ptr<Connection>> Connection::open(EventLoop& loop, Fd socket, Handler& handler) {
   auto impl = std::make_shared<Impl>(loop, std::move(socket), handler);
-  auto watch = loop.watch(impl->socket.get(), EventLoop::Readiness::read,
-                          [impl] { std::shared_ptr<Impl>(impl)->receive(); });
-  if (!watch) return std::unexpected(std::move(watch.error()));
-  impl->readable = std::move(*watch);
+  if (auto watched = impl->await_records(impl); !watched) return std::unexpected(watched.error());
   return std::unique_ptr<Connection>(new Connection(std::move(impl)));
 }
 
@@ -123,6 +133,15 @@ void Connection::send(Record&& record) {
                                                  impl.queue.size(), impl.queued_bytes)});
   impl.queued_bytes += taken.bytes.size();
   impl.queue.push_back(std::move(taken));
+}
+
+void Connection::done() {
+  Impl& impl = *impl_;
+  if (impl.closed || !impl.at_hand) return;
+  drop_record(impl.socket.get());
+  impl.at_hand = false;
+  if (impl.readable) return;
+  if (auto ok = impl.await_records(impl_); !ok) impl.end(impl_, ok.error());
 }
 
 void Connection::close(Error reason) { impl_->end(impl_, std::move(reason)); }

@@ -20,6 +20,7 @@ class Connection {
   class Handler {
    public:
     virtual ~Handler() = default;
+    // The next one comes after done().
     virtual void on_record(Record&& record) = 0;
     // The connection is over: no record will come, nothing can be sent. The code is kEndOfFile if
     // the peer closed in an orderly way. Always called from the loop, never from send() or close().
@@ -38,6 +39,9 @@ class Connection {
 
   // Sends now or queues; after the end it does nothing. `record` owns its descriptors until sent.
   void send(Record&& record);
+  // The record at hand has been answered. Only now does it leave the socket: a successor that takes
+  // the socket over finds what this process had not answered.
+  void done();
   // What is queued is dropped; on_close comes later, with this reason.
   void close(Error reason);
 

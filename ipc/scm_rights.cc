@@ -42,9 +42,7 @@ RecordFds take_fds(const msghdr& message) {
   return RecordFds::received(std::move(fds));
 }
 
-}  // namespace
-
-Result<Record> receive_record(int socket, Wait wait) {
+Result<Record> receive(int socket, int flags) {
   std::byte* buffer = receive_buffer();
   alignas(cmsghdr) std::array<std::byte, kReceivedControlSize> control;
   iovec vector{buffer, UARENA_MAX_RECORD};
@@ -56,8 +54,7 @@ Result<Record> receive_record(int socket, Wait wait) {
 
   ssize_t received;
   do {
-    received =
-        ::recvmsg(socket, &message, MSG_CMSG_CLOEXEC | (wait == Wait::no ? MSG_DONTWAIT : 0));
+    received = ::recvmsg(socket, &message, MSG_CMSG_CLOEXEC | flags);
   } while (received < 0 && errno == EINTR);
   if (received < 0) return fail_errno(errno, "cannot receive a record");
 
@@ -74,6 +71,21 @@ Result<Record> receive_record(int socket, Wait wait) {
   if (received == 0) return fail(kEndOfFile, "the peer has closed the connection");
   record.bytes.assign(buffer, buffer + received);
   return record;
+}
+
+int flags_of(Wait wait) { return wait == Wait::no ? MSG_DONTWAIT : 0; }
+
+}  // namespace
+
+Result<Record> receive_record(int socket, Wait wait) { return receive(socket, flags_of(wait)); }
+
+Result<Record> peek_record(int socket, Wait wait) {
+  return receive(socket, flags_of(wait) | MSG_PEEK);
+}
+
+// What came with it has to be received to be closed where it makes nobody wait.
+void drop_record(int socket) {
+  [[maybe_unused]] const auto dropped = receive(socket, MSG_DONTWAIT);
 }
 
 Result<void> send_record(int socket, std::span<const std::byte> bytes, std::span<const int> fds,

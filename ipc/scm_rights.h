@@ -33,6 +33,11 @@ inline constexpr int kEndOfFile = ENODATA;
 // open. Others: as recvmsg(2).
 Result<Record> receive_record(int socket, Wait wait = Wait::yes);
 
+// The same, and the record stays in the socket until drop_record() takes it out: whoever dies in
+// between leaves it to the next who reads there. Its descriptors are duplicates.
+Result<Record> peek_record(int socket, Wait wait = Wait::yes);
+void drop_record(int socket);
+
 // Sends all of it or nothing. `bytes` has 1..UARENA_MAX_RECORD bytes, `fds` at most UARENA_MAX_FDS
 // open descriptors, which stay the caller's. EAGAIN: no room (Wait::no). EPIPE: the peer is gone
 // (no SIGPIPE is raised). Others: as sendmsg(2).

@@ -18,6 +18,8 @@ static_assert(kFeatureSigbus == UFFD_FEATURE_SIGBUS);
 static_assert(kFeatureThreadId == UFFD_FEATURE_THREAD_ID);
 static_assert(kFeatureExactAddress == UFFD_FEATURE_EXACT_ADDRESS);
 
+constexpr uint64_t kForClients = kFeatureThreadId | kFeatureExactAddress;
+
 // What the descriptor is, by its name in /proc: an ioctl on another kind of file could do anything.
 // No path can look like this: paths start with '/' or with "(unreachable)".
 Result<void> check_is_userfaultfd(int fd) {
@@ -94,7 +96,19 @@ Result<Userfaultfd> Userfaultfd::create_own(uint64_t features) {
   return made;
 }
 
-Result<Userfaultfd> Userfaultfd::adopt_untrusted(Fd fd, uint64_t address, uint64_t length) {
+Result<Userfaultfd> Userfaultfd::take_over_untrusted(Fd fd, uint64_t address, uint64_t length) {
+  if (auto good = check_range(address, length); !good) return std::unexpected(good.error());
+  if (auto good = check_is_userfaultfd(fd.get()); !good) return std::unexpected(good.error());
+  Userfaultfd taken;
+  taken.fd_ = std::move(fd);
+  taken.features_ = kForClients & uffd::features().bits;
+  taken.address_ = address;
+  taken.length_ = length;
+  return taken;
+}
+
+Result<Userfaultfd> Userfaultfd::adopt_untrusted(Fd fd, uint64_t address, uint64_t length,
+                                                 bool resumed) {
   if (auto good = check_range(address, length); !good) return std::unexpected(good.error());
   if (auto good = check_is_userfaultfd(fd.get()); !good) return std::unexpected(good.error());
   if (!uffd::features().enough_for_clients())
@@ -102,9 +116,10 @@ Result<Userfaultfd> Userfaultfd::adopt_untrusted(Fd fd, uint64_t address, uint64
                 uffd::features().summary());
   Userfaultfd adopted;
   adopted.fd_ = std::move(fd);
-  constexpr uint64_t kWanted = kFeatureThreadId | kFeatureExactAddress;
-  if (auto done = adopted.api(kWanted & uffd::features().bits); !done)
+  if (auto done = adopted.api(kForClients & uffd::features().bits);
+      !done && !(resumed && done.error().code == EINVAL))
     return std::unexpected(done.error());
+  adopted.features_ = kForClients & uffd::features().bits;
   if (auto done = adopted.register_missing(address, length); !done)
     return std::unexpected(done.error());
   return adopted;

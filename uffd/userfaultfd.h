@@ -42,7 +42,12 @@ class Userfaultfd {
   // is a userfaultfd. Errors: EBADF no userfaultfd; EINVAL an ioctl was made on it already, or the
   // range isn't mapped there; EBUSY, EPERM, ESRCH, ENOTSUP as their sentences say. The descriptor
   // is closed on failure.
-  static Result<Userfaultfd> adopt_untrusted(Fd fd, uint64_t address, uint64_t length);
+  // `resumed`: a predecessor of ours may have got some way with it.
+  static Result<Userfaultfd> adopt_untrusted(Fd fd, uint64_t address, uint64_t length,
+                                             bool resumed = false);
+
+  // One that a predecessor has set up and registered for that range. No ioctl is made. EBADF.
+  static Result<Userfaultfd> take_over_untrusted(Fd fd, uint64_t address, uint64_t length);
 
   // EINVAL nothing mapped there, EBUSY registered with another one, EPERM not writable memory.
   Result<void> register_missing(uint64_t address, uint64_t length);

@@ -28,8 +28,13 @@ std::shared_ptr<RunClient> client(uint64_t id, uint32_t uid = 0) {
   return c;
 }
 
+RunChannel channel(Fd socket, std::shared_ptr<RunClient> owner) {
+  return {std::move(socket), std::move(owner), LedgerSlot(), EstateHold()};
+}
+
 // Answers a record with itself; "bye" ends the channel.
-bool echo(int socket, RunClient&) {
+bool echo(RunChannel& channel) {
+  const int socket = channel.socket.get();
   char block[64];
   const ssize_t n = ::recv(socket, block, sizeof(block), MSG_DONTWAIT);
   if (n <= 0) return false;
@@ -52,7 +57,7 @@ TEST(RunnerPool, AnswersEachChannelInOrder) {
   ASSERT_TRUE(pool);
   std::vector<Pair> pairs(8);
   for (size_t i = 0; i < pairs.size(); ++i)
-    ASSERT_TRUE((*pool)->adopt(std::move(pairs[i].theirs), client(i)));
+    ASSERT_TRUE((*pool)->adopt(channel(std::move(pairs[i].theirs), client(i))));
   for (int round = 0; round < 20; ++round)
     for (Pair& pair : pairs)
       EXPECT_EQ(ask(pair.ours.get(), std::to_string(round)), std::to_string(round));
@@ -62,7 +67,7 @@ TEST(RunnerPool, ChannelEndsWhenTheHandlerSaysSo) {
   auto pool = RunnerPool::create({1, 1, 8}, echo);
   Pair pair;
   auto owner = client(1);
-  ASSERT_TRUE((*pool)->adopt(std::move(pair.theirs), owner));
+  ASSERT_TRUE((*pool)->adopt(channel(std::move(pair.theirs), owner)));
   EXPECT_EQ(ask(pair.ours.get(), "bye"), "");
   // The end of the socket is seen here after the pool has let go of the channel.
   EXPECT_EQ((*pool)->channels(), 0u);
@@ -73,8 +78,8 @@ TEST(RunnerPool, DroppedClientLosesItsChannelsOnly) {
   auto pool = RunnerPool::create({2, 4, 8}, echo);
   Pair dropped, kept;
   auto gone = client(1);
-  ASSERT_TRUE((*pool)->adopt(std::move(dropped.theirs), gone));
-  ASSERT_TRUE((*pool)->adopt(std::move(kept.theirs), client(2)));
+  ASSERT_TRUE((*pool)->adopt(channel(std::move(dropped.theirs), gone)));
+  ASSERT_TRUE((*pool)->adopt(channel(std::move(kept.theirs), client(2))));
   (*pool)->drop_client(1);
   EXPECT_TRUE(gone->gone.load());
   char byte;
@@ -85,19 +90,19 @@ TEST(RunnerPool, DroppedClientLosesItsChannelsOnly) {
 // Every runner of the pool is busy, and yet another client is answered.
 TEST(RunnerPool, GrowsWhileAllAreBusy) {
   std::latch busy(2), release(1);
-  auto pool = RunnerPool::create({2, 8, 8}, [&](int socket, RunClient& c) {
-    if (c.client_id < 2) {
+  auto pool = RunnerPool::create({2, 8, 8}, [&](RunChannel& c) {
+    if (c.client->client_id < 2) {
       char byte;
-      if (::recv(socket, &byte, 1, MSG_DONTWAIT) <= 0) return false;
+      if (::recv(c.socket.get(), &byte, 1, MSG_DONTWAIT) <= 0) return false;
       busy.count_down();
       release.wait();
       return false;
     }
-    return echo(socket, c);
+    return echo(c);
   });
   std::vector<Pair> pairs(3);
   for (size_t i = 0; i < pairs.size(); ++i)
-    ASSERT_TRUE((*pool)->adopt(std::move(pairs[i].theirs), client(i)));
+    ASSERT_TRUE((*pool)->adopt(channel(std::move(pairs[i].theirs), client(i))));
   for (int i = 0; i < 2; ++i) ASSERT_EQ(::send(pairs[i].ours.get(), "x", 1, 0), 1);
   busy.wait();
   EXPECT_EQ(ask(pairs[2].ours.get(), "hello"), "hello");
@@ -111,8 +116,9 @@ class Greedy {
   static constexpr uint32_t kUid = 1000;
 
   RunnerPool::Handler handler() {
-    return [this](int socket, RunClient& c) {
-      if (c.uid != kUid) return echo(socket, c);
+    return [this](RunChannel& c) {
+      const int socket = c.socket.get();
+      if (c.client->uid != kUid) return echo(c);
       char byte;
       if (::recv(socket, &byte, 1, MSG_DONTWAIT) <= 0) return false;
       ++begun;
@@ -134,12 +140,12 @@ TEST(RunnerPool, OneUidGetsItsShareAndNoMore) {
   auto pool = RunnerPool::create({1, 4, 3}, greedy.handler());
   std::vector<Pair> pairs(8);
   for (size_t i = 0; i < pairs.size(); ++i) {
-    ASSERT_TRUE((*pool)->adopt(std::move(pairs[i].theirs), client(i, Greedy::kUid)));
+    ASSERT_TRUE((*pool)->adopt(channel(std::move(pairs[i].theirs), client(i, Greedy::kUid))));
     ASSERT_EQ(::send(pairs[i].ours.get(), "x", 1, 0), 1);
   }
   greedy.wait_for(3);
   Pair other;
-  ASSERT_TRUE((*pool)->adopt(std::move(other.theirs), client(100, 1001)));
+  ASSERT_TRUE((*pool)->adopt(channel(std::move(other.theirs), client(100, 1001))));
   for (int i = 0; i < 20; ++i) EXPECT_EQ(ask(other.ours.get(), "hello"), "hello");
   EXPECT_EQ(greedy.begun, 3u);
   // Those who waited are served when it is their turn, and their channels go on.
@@ -161,12 +167,12 @@ TEST(RunnerPool, AWaitingChannelGoesWithItsClient) {
   Greedy greedy;
   auto pool = RunnerPool::create({1, 4, 1}, greedy.handler());
   Pair busy, waiting, other;
-  ASSERT_TRUE((*pool)->adopt(std::move(busy.theirs), client(1, Greedy::kUid)));
+  ASSERT_TRUE((*pool)->adopt(channel(std::move(busy.theirs), client(1, Greedy::kUid))));
   ASSERT_EQ(::send(busy.ours.get(), "x", 1, 0), 1);
   greedy.wait_for(1);
-  ASSERT_TRUE((*pool)->adopt(std::move(waiting.theirs), client(2, Greedy::kUid)));
+  ASSERT_TRUE((*pool)->adopt(channel(std::move(waiting.theirs), client(2, Greedy::kUid))));
   ASSERT_EQ(::send(waiting.ours.get(), "x", 1, 0), 1);
-  ASSERT_TRUE((*pool)->adopt(std::move(other.theirs), client(3, 1001)));
+  ASSERT_TRUE((*pool)->adopt(channel(std::move(other.theirs), client(3, 1001))));
   EXPECT_EQ(ask(other.ours.get(), "after"), "after");
   (*pool)->drop_client(2);
   char byte;
@@ -181,7 +187,7 @@ TEST(RunnerPool, StoppingWaitsSoLongAndNoLonger) {
   auto pool = RunnerPool::create({2, 4, 4}, greedy.handler());
   Pair pair;
   auto owner = client(1, Greedy::kUid);
-  ASSERT_TRUE((*pool)->adopt(std::move(pair.theirs), owner));
+  ASSERT_TRUE((*pool)->adopt(channel(std::move(pair.theirs), owner)));
   ASSERT_EQ(::send(pair.ours.get(), "x", 1, 0), 1);
   greedy.wait_for(1);
   EXPECT_FALSE((*pool)->stop(std::chrono::milliseconds(50)));

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 #include <sched.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -20,12 +21,13 @@ class SessionTest : public ::testing::Test {
  protected:
   SessionTest()
       : faults_(uffd::FaultLoop::create(1).value()),
-        runners_(RunnerPool::create({1, 1, 1}, [](int, RunClient&) { return false; }).value()),
+        runners_(RunnerPool::create({1, 1, 1}, [](RunChannel&) { return false; }).value()),
         services_{arenas_,
                   programs_,
                   accounts_,
                   *faults_,
                   *runners_,
+                  *estate_,
                   slow_calls_,
                   true,
                   [this](uint64_t, std::function<void(Session*)> call) {
@@ -39,9 +41,9 @@ class SessionTest : public ::testing::Test {
     peer.pid = ::getpid();
     peer.uid = uid;
     peer.pidfd.reset(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0)));
-    auto made =
-        std::make_unique<Session>(services_, 7, std::move(peer),
-                                  accounts_.of(uid).charge(Resource::connections, 1).value(), now_);
+    auto made = std::make_unique<Session>(
+        services_, 7, std::move(peer), accounts_.of(uid).charge(Resource::connections, 1).value(),
+        now_, socket_.get());
     made->answers_go_to([this](ipc::Record&& record) {
       answer_ = std::move(record);
       loop_.stop();
@@ -81,6 +83,9 @@ class SessionTest : public ::testing::Test {
   AccountTable accounts_;
   ArenaRegistry arenas_;
   ProgramRegistry programs_{arenas_};
+  FdStore store_;
+  std::unique_ptr<Estate> estate_ = Estate::create(store_).value();
+  Fd socket_{::eventfd(0, EFD_CLOEXEC)};  // for the store that there is none of
   std::unique_ptr<uffd::FaultLoop> faults_;
   std::unique_ptr<RunnerPool> runners_;
   SlowCalls slow_calls_;

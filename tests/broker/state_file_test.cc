@@ -198,9 +198,9 @@ TEST(StateFile, SizeAndSealsAreChecked) {
   const uint64_t size = state_format::file_size(1000);
   EXPECT_TRUE(StateFile::open_untrusted(copy_of(file, size, true)));
   EXPECT_THAT(StateFile::open_untrusted(copy_of(file, size, false)).error().message,
-              HasSubstr("not sealed"));
+              HasSubstr("sealed in size"));
   EXPECT_THAT(StateFile::open_untrusted(copy_of(file, size - kPageSize, true)).error().message,
-              HasSubstr("its header says"));
+              HasSubstr("bytes, not"));
   EXPECT_EQ(StateFile::open_untrusted(copy_of(file, size + kPageSize, true)).error().code, EINVAL);
 }
 

@@ -22,9 +22,12 @@ struct Recorder : Connection::Handler {
   std::function<void(const Error&)> closed = [](const Error&) {};
   int records = 0;
   int closes = 0;
+  bool done_at_once = true;
+  std::unique_ptr<Connection>* connection = nullptr;
   void on_record(Record&& r) override {
     ++records;
     record(std::move(r));
+    if (done_at_once && connection != nullptr && *connection) (*connection)->done();
   }
   void on_close(const Error& reason) override {
     ++closes;
@@ -37,7 +40,10 @@ Record record_of(size_t size, int fill = 1) { return {{size, std::byte(fill)}, {
 class ConnectionTest : public ::testing::Test {
  protected:
   ConnectionTest() { std::tie(ours_, peer_) = socket_pair(); }
-  void open() { connection_ = std::move(*Connection::open(loop_, std::move(ours_), handler_)); }
+  void open() {
+    connection_ = std::move(*Connection::open(loop_, std::move(ours_), handler_));
+    handler_.connection = &connection_;
+  }
   void run() {
     const auto guard = loop_.call_after(10s, [this] {
       ADD_FAILURE() << "the loop was not stopped";
@@ -66,6 +72,30 @@ TEST_F(ConnectionTest, RecordsArriveWithDescriptorsAndAreAnswered) {
   EXPECT_EQ(echo->bytes.size(), 10u);
   ASSERT_EQ(echo->fds.size(), 1u);
   EXPECT_TRUE(testing::same_file(echo->fds[0].get(), file.get()));
+}
+
+// Whoever takes the socket over finds what was not done, and with its descriptors.
+TEST_F(ConnectionTest, ARecordStaysInTheSocketUntilItIsDone) {
+  const Fd successor = ours_.dup();
+  open();
+  handler_.done_at_once = false;
+  handler_.record = [this](Record&&) { loop_.stop(); };
+  const Fd file = memory_file();
+  ASSERT_TRUE(send_record(peer_.get(), record_of(10, 1).bytes, std::array<int, 1>{file.get()}));
+  ASSERT_TRUE(send_record(peer_.get(), record_of(10, 2)));
+  run();
+  EXPECT_EQ(handler_.records, 1);
+  const auto left = peek_record(successor.get(), Wait::no);
+  ASSERT_TRUE(left);
+  EXPECT_EQ(left->bytes, record_of(10, 1).bytes);
+  ASSERT_EQ(left->fds.size(), 1u);
+  EXPECT_TRUE(testing::same_file(left->fds[0].get(), file.get()));
+  // The next comes when this one is done, and not before.
+  loop_.post([this] { connection_->done(); });
+  run();
+  EXPECT_EQ(handler_.records, 2);
+  connection_->done();
+  EXPECT_EQ(peek_record(successor.get(), Wait::no).error().code, EAGAIN);
 }
 
 TEST_F(ConnectionTest, TheEndComesOnceAfterTheLastRecord) {

@@ -41,8 +41,15 @@ class FakeManager {
   const std::string& address() const { return address_; }
   void go_away() { socket_.reset(); }
 
-  // The next message; without a limit only what is there already.
+  // The next message that is not about the ledger, which every broker puts; without a limit only
+  // what is there already.
   Message next(std::chrono::milliseconds limit = {}) {
+    for (;;) {
+      Message message = receive(limit);
+      if (message.text.find("\nFDNAME=ledger\n") == std::string::npos) return message;
+    }
+  }
+  Message receive(std::chrono::milliseconds limit) {
     pollfd event{socket_.get(), POLLIN, 0};
     if (::poll(&event, 1, static_cast<int>(limit.count())) != 1) return {};
     char text[8192];

@@ -1,0 +1,148 @@
+#include "broker/takeover.h"
+
+#include <cstring>
+
+#include "ipc/base/log.h"
+#include "ipc/close_untrusted.h"
+#include "ipc/codec.h"
+
+namespace uarena::broker {
+namespace {
+
+using Kind = EstateEntry::Kind;
+
+Fd extract(EstateEntries& entries, const EstateEntry& entry) {
+  auto node = entries.extract(entry);
+  return node ? std::move(node.mapped()) : Fd();
+}
+
+// All entries of a kind, in order.
+std::vector<EstateEntry> all_of(const EstateEntries& entries, Kind kind) {
+  std::vector<EstateEntry> found;
+  for (const auto& [entry, fd] : entries)
+    if (entry.kind == kind) found.push_back(entry);
+  return found;
+}
+
+void lost(const EstateEntry& entry, const Error& error) {
+  log(LogLevel::error, "takeover.lost",
+      {{"name", entry.name()}, {"errno", error.code}, {"error", error.message}});
+}
+
+Result<void> take_over_arena(Fd memory, Fd state, ArenaRegistry& arenas, AccountTable& accounts) {
+  if (!memory) return fail(ENOENT, "its memory file is not there");
+  auto arena = Arena::open_untrusted(std::move(memory), std::move(state),
+                                     [&](uint32_t uid) -> Account& { return accounts.of(uid); });
+  if (!arena) return std::unexpected(arena.error());
+  return arenas.adopt(std::move(*arena));
+}
+
+Result<void> take_over_object(const EstateEntry& entry, EstateEntries& entries,
+                              ProgramRegistry& programs, AccountTable& accounts) {
+  auto file = ObjectFile::open_untrusted(extract(entries, entry));
+  if (!file) return std::unexpected(file.error());
+  Account& account = accounts.of(file->object().owner_uid);
+  return programs.load_again(
+      std::move(*file),
+      [&](size_t map) -> std::optional<Fd> {
+        Fd bytes = extract(entries, {Kind::map, entry.first, map});
+        return bytes ? std::optional(std::move(bytes)) : std::nullopt;
+      },
+      account);
+}
+
+// The number of the request at the front of a run channel.
+std::optional<uint64_t> request_at_hand(const Fd& channel) {
+  const auto record = ipc::peek_record(channel.get(), ipc::Wait::no);
+  uarena_msg header{};
+  if (!record || record->bytes.size() < sizeof header) return std::nullopt;
+  std::memcpy(&header, record->bytes.data(), sizeof header);
+  return header.seq;
+}
+
+}  // namespace
+
+EstateEntries take_entries(Inherited& inherited) {
+  EstateEntries entries;
+  for (const std::string& name : inherited.names())
+    if (const auto entry = EstateEntry::parse_untrusted(name))
+      if (auto fd = inherited.take(name)) entries.insert_or_assign(*entry, std::move(*fd));
+  return entries;
+}
+
+Result<std::unique_ptr<Estate>> open_estate(FdStore& store, EstateEntries& entries) {
+  Fd ledger = extract(entries, {Kind::ledger});
+  return ledger ? Estate::open_untrusted(store, std::move(ledger)) : Estate::create(store);
+}
+
+void take_over_arenas(EstateEntries& entries, Estate& estate, ArenaRegistry& arenas,
+                      AccountTable& accounts) {
+  for (const EstateEntry& entry : all_of(entries, Kind::state)) {
+    const EstateEntry memory{Kind::memory, entry.first};
+    Fd memory_fd = extract(entries, memory), state_fd = extract(entries, entry);
+    auto taken = take_over_arena(std::move(memory_fd), std::move(state_fd), arenas, accounts);
+    if (taken) continue;
+    lost(entry, taken.error());
+    estate.strike(entry);
+    estate.strike(memory);
+  }
+}
+
+void take_over_objects(EstateEntries& entries, Estate& estate, ProgramRegistry& programs,
+                       AccountTable& accounts) {
+  for (const EstateEntry& entry : all_of(entries, Kind::object)) {
+    auto taken = take_over_object(entry, entries, programs, accounts);
+    if (taken) continue;
+    lost(entry, taken.error());
+    estate.strike(entry);
+    for (const EstateEntry& map : all_of(entries, Kind::map))
+      if (map.first == entry.first) estate.strike(map);
+  }
+}
+
+void mark_cut_off_runs(const EstateEntries& entries, const Estate& estate,
+                       const ProgramRegistry& programs) {
+  for (const auto& [entry, fd] : entries) {
+    if (entry.kind != Kind::run || entry.second >= Ledger::kSlots) continue;
+    const Ledger::Slot& slot = estate.ledger().slot(static_cast<uint32_t>(entry.second));
+    const uint64_t begun = slot.begun;
+    if (begun == 0 || slot.program == 0 || request_at_hand(fd) != begun - 1) continue;
+    const auto program = programs.find(slot.program);
+    log(LogLevel::warning, "run.cut_off",
+        {{"client", entry.first},
+         {"program", slot.program.load()},
+         {"name", program ? program->name : ""}});
+    if (program && program->object->arena)
+      program->object->arena->note_cut_off_run(program->id, program->name, slot.begun_ns);
+  }
+}
+
+std::vector<LeftClient> take_over_clients(EstateEntries& entries) {
+  std::vector<LeftClient> clients;
+  for (const EstateEntry& entry : all_of(entries, Kind::client)) {
+    LeftClient client;
+    client.id = entry.first;
+    client.socket = extract(entries, entry);
+    for (const Kind kind : {Kind::uffd, Kind::full_uffd, Kind::run}) {
+      for (const EstateEntry& its : all_of(entries, kind)) {
+        if (its.first != client.id) continue;
+        auto& list = kind == Kind::run ? client.channels : client.userfaultfds;
+        list.emplace_back(its, extract(entries, its));
+      }
+    }
+    clients.push_back(std::move(client));
+  }
+  return clients;
+}
+
+void drop_entries(EstateEntries& entries, Estate& estate) {
+  std::vector<Fd> fds;
+  for (auto& [entry, fd] : entries) {
+    estate.strike(entry);
+    fds.push_back(std::move(fd));
+  }
+  entries.clear();
+  ipc::close_untrusted(std::move(fds));
+}
+
+}  // namespace uarena::broker
