@@ -1,18 +1,19 @@
 #include "broker/broker.h"
 
 #include <signal.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <fstream>
 #include <thread>
 
+#include "broker/descriptor_limit.h"
+#include "broker/service_manager.h"
 #include "ipc/base/log.h"
+#include "ipc/close_untrusted.h"
 #include "jit/engine.h"
+#include "uffd/device.h"
 #include "uffd/features.h"
 
 namespace uarena::broker {
@@ -30,34 +31,16 @@ bool has_cap_kill() {
   return false;
 }
 
-// A client costs a few descriptors, an arena three: the soft limit is raised to the hard one.
-void raise_descriptor_limit() {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0)
-    log(LogLevel::warning, "daemon.descriptor_limit", {{"errno", errno}});
-}
-
-// The directory of a default socket may not be there yet; one that the user named must be.
-void make_socket_directory(const std::string& socket) {
-  const auto directory = std::filesystem::path(socket).parent_path();
-  std::error_code unknown;  // then mkdir says why
-  if (directory.filename() != "uarena" || std::filesystem::exists(directory, unknown)) return;
-  if (::mkdir(directory.c_str(), ::geteuid() == 0 ? 0755 : 0700) != 0)
-    log(LogLevel::warning, "daemon.socket_directory",
-        {{"path", directory.string()}, {"errno", errno}});
-}
-
 }  // namespace
 
-Result<std::unique_ptr<Broker>> Broker::create(const Options& options) {
-  std::unique_ptr<Broker> broker(new Broker(options));
-  if (auto started = broker->start(); !started) return std::unexpected(started.error());
+Result<std::unique_ptr<Broker>> Broker::create(const Options& options, Inherited inherited) {
+  std::unique_ptr<Broker> broker(new Broker(options, inherited));
+  if (auto started = broker->start(std::move(inherited)); !started)
+    return std::unexpected(started.error());
   return broker;
 }
 
-Result<void> Broker::start() {
+Result<void> Broker::start(Inherited inherited) {
   timespec now{};
   ::clock_gettime(CLOCK_REALTIME, &now);
   started_ns_ =
@@ -65,6 +48,7 @@ Result<void> Broker::start() {
   can_signal_others_ = has_cap_kill();
   raise_descriptor_limit();
   ::signal(SIGPIPE, SIG_IGN);
+  if (auto taken = take_devices(inherited); !taken) return taken;
   if (!uffd::features().enough_for_clients())
     return fail(EOPNOTSUPP, "page faults can't be served on this machine: userfaultfd: {}",
                 uffd::features().summary());
@@ -87,34 +71,73 @@ Result<void> Broker::start() {
                [this](uint64_t after) { return client_infos(after); }, [this] { return status(); },
                [this](uint64_t arena_id) { return clients_of(arena_id); }});
 
-  make_socket_directory(options_.socket);
-  auto listener = ipc::Listener::bind(
-      loop_, options_.socket, options_.socket_mode,
+  auto door = FrontDoor::open(
+      loop_, options_, inherited, store_,
       [this](Fd socket, ipc::PeerCredentials peer) { accept(std::move(socket), std::move(peer)); });
-  if (!listener) return std::unexpected(listener.error());
-  listener_ = std::move(*listener);
+  if (!door) return std::unexpected(door.error());
+  door_.emplace(std::move(*door));
+  close_leftovers(inherited);
+  if (auto watched = start_watchdog(); !watched) return watched;
   loop_.on_signals({SIGTERM, SIGINT}, [this](int signal) {
     log(LogLevel::info, "daemon.stopping", {{"signal", signal}, {"clients", clients_.size()}});
+    tell_stopping();
     loop_.stop();
   });
   return {};
 }
 
+Result<void> Broker::take_devices(Inherited& inherited) {
+  auto userfaultfd = inherited.take_device(Inherited::kUserfaultfd);
+  if (!userfaultfd) return std::unexpected(userfaultfd.error());
+  if (*userfaultfd) uffd::use_device(std::move(**userfaultfd));
+  auto latency = inherited.take_device(Inherited::kCpuDmaLatency);
+  if (!latency) return std::unexpected(latency.error());
+  if (*latency) cpu_dma_latency_ = std::move(**latency);
+  return {};
+}
+
+// What nobody has taken is of no use to a successor either.
+void Broker::close_leftovers(Inherited& inherited) {
+  std::vector<Fd> unwanted;
+  for (NamedFd& named : inherited.leftovers()) {
+    log(LogLevel::warning, "daemon.descriptor_not_wanted", {{"name", named.name}});
+    const bool ours =
+        named.name == Inherited::kUserfaultfd || named.name == Inherited::kCpuDmaLatency;
+    if (auto removed = ours ? Result<void>() : store_.remove(named.name); !removed)
+      log(LogLevel::warning, "daemon.not_removed", {{"error", removed.error().message}});
+    unwanted.push_back(std::move(named.fd));
+  }
+  ipc::close_untrusted(std::move(unwanted));
+}
+
+Result<void> Broker::start_watchdog() {
+  const auto interval = Watchdog::wanted_interval();
+  if (!interval) return {};
+  auto watchdog = Watchdog::create(loop_, *faults_, *interval, tell_alive);
+  if (!watchdog) return std::unexpected(watchdog.error());
+  watchdog_ = std::move(*watchdog);
+  return {};
+}
+
 Broker::~Broker() {
-  listener_.reset();  // first the door, then those who are inside
+  watchdog_.reset();
+  door_.reset();  // first the door, then those who are inside
   clients_.clear();
 }
 
 void Broker::run() {
   log(LogLevel::info, "daemon.ready",
       {{"version", UARENA_VERSION},
-       {"socket", options_.socket},
+       {"socket", door_->path()},
        {"pid", ::getpid()},
        {"uid", ::geteuid()},
        {"userfaultfd", uffd::features().summary()},
        {"signal_other_uids", can_signal_others_},
        {"fault_threads", faults_->threads()},
-       {"runner_threads", runners_->threads()}});
+       {"runner_threads", runners_->threads()},
+       {"store", store_.max()},
+       {"cpu_dma_latency", static_cast<bool>(cpu_dma_latency_)}});
+  tell_ready("serving on " + door_->path());
   loop_.run();
 }
 

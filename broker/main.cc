@@ -1,17 +1,24 @@
-// uarenad: reads its command line, makes a broker, serves until it is told to stop.
+// uarenad: reads its command line, makes a broker, serves until it is told to stop. Or it is
+// the keeper of such a process.
 #include <signal.h>
 
 #include <cstdio>
 #include <cstdlib>
 
 #include "broker/broker.h"
+#include "broker/keeper.h"
+#include "broker/keeper_child.h"
 #include "broker/options.h"
 
 int main(int argc, char** argv) {
   using namespace uarena;
   const broker::Options options = broker::parse_options(argc, argv);
   set_log_level(options.log_level);
-  auto made = broker::Broker::create(options);
+  if (options.keeper) return broker::run_keeper({argv, static_cast<size_t>(argc)});
+  broker::die_with_keeper();
+  auto inherited = broker::Inherited::from_environment();
+  auto made = inherited ? broker::Broker::create(options, std::move(*inherited))
+                        : std::unexpected(inherited.error());
   if (!made) {
     std::fprintf(stderr, "uarenad: %s\n", made.error().message.c_str());
     return EXIT_FAILURE;

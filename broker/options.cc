@@ -64,12 +64,16 @@ Options parse_options(int argc, char** argv) {
   std::string level = "info";
   app.add_option("--log-level", level, "debug, info, warning or error (default: info)")
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}));
+  app.add_flag("--keeper", options.keeper,
+               "be a small parent that holds the broker's descriptors and starts it anew when it "
+               "dies");
   app.failure_message([](const CLI::App*, const CLI::Error& error) {
     return fmt::format("uarenad: {}; see uarenad --help\n", one_line(error.what()));
   });
   try {
     app.parse(argc, argv);
-    if (options.socket.empty())
+    // Whoever passes descriptors may pass the socket, too.
+    if (options.socket.empty() && std::getenv("LISTEN_FDS") == nullptr)
       throw CLI::RequiredError("--socket PATH (there is no $XDG_RUNTIME_DIR to put a socket into)");
   } catch (const CLI::Success& done) {
     std::exit(app.exit(done));

@@ -13,6 +13,7 @@ struct Options {
   unsigned fault_threads = 0;   // 0: one per CPU
   unsigned runner_threads = 0;  // 0: two per CPU
   LogLevel log_level = LogLevel::info;
+  bool keeper = false;  // be the keeper, not the broker
 };
 
 // Parses argv. Prints help or version, or what is wrong, and ends the process with 0 or 2 then.

@@ -6,7 +6,6 @@
 #include <optional>
 
 #include "ipc/base/log.h"
-#include "ipc/socket_file.h"
 
 namespace uarena::ipc {
 namespace {
@@ -15,18 +14,6 @@ namespace {
 constexpr std::chrono::milliseconds kPause{100};
 
 Fd open_reserve() { return Fd(::open("/dev/null", O_RDONLY | O_CLOEXEC)); }
-
-Result<void> check_listening(int socket) {
-  int type = 0, accepting = 0;
-  socklen_t size = sizeof type;
-  if (::getsockopt(socket, SOL_SOCKET, SO_TYPE, &type, &size) < 0)
-    return fail_errno(errno, "the inherited descriptor is no socket");
-  size = sizeof accepting;
-  if (::getsockopt(socket, SOL_SOCKET, SO_ACCEPTCONN, &accepting, &size) < 0 ||
-      type != SOCK_SEQPACKET || accepting == 0)
-    return fail(EINVAL, "the inherited socket is not a listening SOCK_SEQPACKET socket");
-  return {};
-}
 
 }  // namespace
 
@@ -138,14 +125,17 @@ Result<std::unique_ptr<Listener>> Listener::bind(EventLoop& loop, const std::str
   return Impl::start(loop, std::move(*bound), std::move(handler));
 }
 
-Result<std::unique_ptr<Listener>> Listener::adopt(EventLoop& loop, Fd socket, Handler handler) {
+Result<std::unique_ptr<Listener>> Listener::adopt(EventLoop& loop, Fd socket, Handler handler,
+                                                  SocketFile file) {
   if (auto ok = check_listening(socket.get()); !ok) return std::unexpected(std::move(ok.error()));
   if (::fcntl(socket.get(), F_SETFL, O_RDWR | O_NONBLOCK) < 0 ||
       ::fcntl(socket.get(), F_SETFD, FD_CLOEXEC) < 0)
     return fail_errno(errno, "cannot prepare the inherited socket");
-  return Impl::start(loop, BoundSocket{std::move(socket), SocketFile()}, std::move(handler));
+  return Impl::start(loop, BoundSocket{std::move(socket), std::move(file)}, std::move(handler));
 }
 
+int Listener::socket() const { return impl_->bound.socket.get(); }
+const SocketFile& Listener::file() const { return impl_->bound.file; }
 uint64_t Listener::turned_away() const { return impl_->turned_away; }
 
 }  // namespace uarena::ipc

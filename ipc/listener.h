@@ -16,6 +16,7 @@
 #include "ipc/base/result.h"
 #include "ipc/credentials.h"
 #include "ipc/event_loop.h"
+#include "ipc/socket_file.h"
 
 namespace uarena::ipc {
 
@@ -32,11 +33,16 @@ class Listener {
   // On close the file is removed, if it is still ours.
   static Result<std::unique_ptr<Listener>> bind(EventLoop& loop, const std::string& path,
                                                 mode_t mode, Handler handler);
-  // Takes over a listening SOCK_SEQPACKET socket (EINVAL: it is none). Its file stays on close.
-  static Result<std::unique_ptr<Listener>> adopt(EventLoop& loop, Fd socket, Handler handler);
+  // Takes over a listening SOCK_SEQPACKET socket (EINVAL: it is none). Its file stays on close,
+  // unless it is given along.
+  static Result<std::unique_ptr<Listener>> adopt(EventLoop& loop, Fd socket, Handler handler,
+                                                 SocketFile file = {});
 
   ~Listener();
 
+  // The listening socket, and the file that is removed on close.
+  int socket() const;
+  const SocketFile& file() const;
   // Clients that were turned away since the start for want of descriptors.
   uint64_t turned_away() const;
 

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <ctime>
 
@@ -67,12 +68,26 @@ Result<void> remove_if_stale(const std::string& path, const sockaddr_un& address
   return {};
 }
 
+// What SO_… says, or -1 with errno.
+int socket_option(int socket, int name) {
+  int value = -1;
+  socklen_t size = sizeof value;
+  return ::getsockopt(socket, SOL_SOCKET, name, &value, &size) == 0 ? value : -1;
+}
+
 }  // namespace
 
 SocketFile::~SocketFile() {
   struct stat found{};
   if (path_.empty() || ::lstat(path_.c_str(), &found) < 0) return;
   if (found.st_dev == device_ && found.st_ino == inode_) ::unlink(path_.c_str());
+}
+
+std::optional<SocketFile> SocketFile::find(const std::string& path, dev_t device, ino_t inode) {
+  struct stat found{};
+  if (::lstat(path.c_str(), &found) < 0 || found.st_dev != device || found.st_ino != inode)
+    return std::nullopt;
+  return SocketFile(path, found);
 }
 
 Result<BoundSocket> bind_socket_file(const std::string& path, mode_t mode, int backlog) {
@@ -94,6 +109,26 @@ Result<BoundSocket> bind_socket_file(const std::string& path, mode_t mode, int b
   if (::listen(bound.socket.get(), backlog) < 0)
     return fail_errno(errno, "cannot listen on {}", path);
   return bound;
+}
+
+std::string path_of(int socket) {
+  sockaddr_un address{};
+  socklen_t size = sizeof address;
+  constexpr size_t kBefore = offsetof(sockaddr_un, sun_path);
+  if (::getsockname(socket, reinterpret_cast<sockaddr*>(&address), &size) < 0 ||
+      address.sun_family != AF_UNIX || size <= kBefore)
+    return "";
+  const std::string name(address.sun_path, std::min<size_t>(size, sizeof address) - kBefore);
+  return name[0] == '\0' ? '@' + name.substr(1) : std::string(name.c_str());
+}
+
+Result<void> check_listening(int socket) {
+  const int type = socket_option(socket, SO_TYPE);
+  if (type < 0) return fail_errno(errno, "the inherited descriptor is no socket");
+  if (type != SOCK_SEQPACKET || socket_option(socket, SO_DOMAIN) != AF_UNIX ||
+      socket_option(socket, SO_ACCEPTCONN) != 1)
+    return fail(EINVAL, "the inherited socket is not a listening SOCK_SEQPACKET Unix socket");
+  return {};
 }
 
 }  // namespace uarena::ipc

@@ -3,6 +3,7 @@
 
 #include <sys/stat.h>
 
+#include <optional>
 #include <string>
 
 #include "ipc/base/fd.h"
@@ -26,6 +27,11 @@ class SocketFile {
   }
   ~SocketFile();
 
+  // The file at that path, if it is still the one with this identity.
+  static std::optional<SocketFile> find(const std::string& path, dev_t device, ino_t inode);
+  dev_t device() const { return device_; }
+  ino_t inode() const { return inode_; }
+
  private:
   std::string path_;
   dev_t device_ = 0;
@@ -41,5 +47,11 @@ struct BoundSocket {
 // happens under a lock on the directory, so that two brokers that start at once can't each remove
 // the other's.
 Result<BoundSocket> bind_socket_file(const std::string& path, mode_t mode, int backlog);
+
+// The path that a socket is bound to, "@…" for an abstract one, "" for none.
+std::string path_of(int socket);
+
+// Is it a Unix socket with records that accepts connections? EINVAL, ENOTSOCK, EBADF: it is none.
+Result<void> check_listening(int socket);
 
 }  // namespace uarena::ipc

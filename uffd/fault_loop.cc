@@ -35,17 +35,28 @@ size_t FaultLoop::least_loaded() const {
   return static_cast<size_t>(least - workers_.begin());
 }
 
-// An id tells its worker: id % threads.
 Result<FaultLoop::Id> FaultLoop::adopt(Userfaultfd uffd, Peer peer,
                                        std::shared_ptr<Resolver> resolver,
                                        std::shared_ptr<FaultCounters> counters) {
   UARENA_ASSERT(uffd && resolver && counters, "client {} without its things", peer.pid);
-  const size_t index = least_loaded();
-  const Id id = next_.fetch_add(1, std::memory_order_relaxed) * workers_.size() + index;
-  auto added = workers_[index]->add(
-      id, std::make_unique<FaultSession>(std::move(uffd), std::move(peer), std::move(resolver),
-                                         std::move(counters), totals_));
-  if (!added) return std::unexpected(added.error());
+  return add(least_loaded(),
+             std::make_unique<FaultSession>(std::move(uffd), std::move(peer), std::move(resolver),
+                                            std::move(counters), totals_));
+}
+
+Result<FaultLoop::Id> FaultLoop::adopt_probe(size_t thread, Userfaultfd uffd, Peer self,
+                                             std::shared_ptr<Resolver> resolver) {
+  UARENA_ASSERT(uffd && resolver && thread < workers_.size(), "a probe of thread {}", thread);
+  return add(thread,
+             std::make_unique<FaultSession>(std::move(uffd), std::move(self), std::move(resolver),
+                                            std::make_shared<FaultCounters>(), of_probes_));
+}
+
+// An id tells its worker: id % threads.
+Result<FaultLoop::Id> FaultLoop::add(size_t thread, std::unique_ptr<FaultSession> session) {
+  const Id id = next_.fetch_add(1, std::memory_order_relaxed) * workers_.size() + thread;
+  if (auto added = workers_[thread]->add(id, std::move(session)); !added)
+    return std::unexpected(added.error());
   return id;
 }
 

@@ -40,6 +40,11 @@ class FaultLoop {
   Result<Id> adopt(Userfaultfd uffd, Peer peer, std::shared_ptr<Resolver> resolver,
                    std::shared_ptr<FaultCounters> counters);
 
+  // The same on a chosen thread (0..threads()-1), for a fault that this process raises itself to
+  // see whether it is answered: it is no client's, so counts() and latency() pass over it.
+  Result<Id> adopt_probe(size_t thread, Userfaultfd uffd, Peer self,
+                         std::shared_ptr<Resolver> resolver);
+
   // Ends that. When it returns no thread uses the client's things: the resolver is not called any
   // more, the counters are final. Waits for a turn under way (about a millisecond), so the caller
   // holds no lock that the resolver takes. Empty when there is no such client (dropped before).
@@ -57,8 +62,10 @@ class FaultLoop {
  private:
   FaultLoop() = default;
   size_t least_loaded() const;
+  Result<Id> add(size_t thread, std::unique_ptr<FaultSession> session);
 
   FaultTotals totals_;
+  FaultTotals of_probes_;
   std::atomic<uint64_t> next_{1};
   // Last, so that the threads end before what they use.
   std::vector<std::unique_ptr<FaultWorker>> workers_;

@@ -11,28 +11,11 @@
 #include "ipc/base/fd.h"
 #include "ipc/base/memory_map.h"
 #include "ipc/base/page.h"
+#include "uffd/device.h"
 #include "uffd/uapi.h"
 
 namespace uarena::uffd {
 namespace {
-
-Fd open_userfaultfd(int flags) {
-  return Fd(static_cast<int>(::syscall(SYS_userfaultfd, flags | O_CLOEXEC | O_NONBLOCK)));
-}
-
-Fd open_best(Features& found) {
-  Fd fd = open_userfaultfd(0);
-  if (fd) {
-    found.access = Access::full;
-    return fd;
-  }
-  fd = open_userfaultfd(UFFD_USER_MODE_ONLY);
-  if (fd)
-    found.access = Access::user_mode_only;
-  else
-    found.access_errno = errno;
-  return fd;
-}
 
 // Asking for no feature always succeeds and returns all that exist.
 bool ask_api(int fd, Features& found) {
@@ -124,6 +107,7 @@ std::string Features::summary() const {
       {device, "/dev/userfaultfd"},
   };
   std::string line = access == Access::full ? "full" : "user mode only";
+  if (by_device) line += " by the inherited device";
   std::string absent;
   for (const auto& part : parts) {
     std::string& list = part.there ? line : absent;
@@ -136,11 +120,15 @@ std::string Features::summary() const {
 
 Features probe() {
   Features found;
-  found.device = static_cast<bool>(Fd(::open("/dev/userfaultfd", O_RDWR | O_CLOEXEC)));
-  Fd fd = open_best(found);
-  if (!fd || !ask_api(fd.get(), found)) return found;
-  found.nowait_read = try_nowait_read(fd.get());
-  try_ioctls(fd.get(), found);
+  found.device = inherited_device() || Fd(::open("/dev/userfaultfd", O_RDWR | O_CLOEXEC));
+  const Opened opened = open_userfaultfd();
+  found.access = opened.access;
+  found.access_errno = opened.error;
+  found.by_device = opened.by_device;
+  const int fd = opened.fd.get();
+  if (!opened.fd || !ask_api(fd, found)) return found;
+  found.nowait_read = try_nowait_read(fd);
+  try_ioctls(fd, found);
   return found;
 }
 

@@ -11,16 +11,17 @@ namespace uarena::uffd {
 enum class Access {
   none,            // userfaultfd(2) is refused or missing
   user_mode_only,  // faults of system calls are not ours: they get EFAULT
-  full,            // both (root, CAP_SYS_PTRACE or vm.unprivileged_userfaultfd=1)
+  full,            // both (root, CAP_SYS_PTRACE, vm.unprivileged_userfaultfd=1, or the device)
 };
 
 struct Features {
   Access access = Access::none;
-  int access_errno = 0;   // why access is none
-  bool device = false;    // /dev/userfaultfd can be opened: it can be passed on
-  uint64_t bits = 0;      // UFFD_FEATURE_* that the kernel offers
-  bool missing = false;   // MISSING mode can be registered on a memory file
-  bool zeropage = false;  // and, on such a range, each of these does what it says:
+  int access_errno = 0;    // why access is none
+  bool by_device = false;  // what access says is thanks to an inherited /dev/userfaultfd (device.h)
+  bool device = false;     // /dev/userfaultfd was inherited or can be opened: it can be passed on
+  uint64_t bits = 0;       // UFFD_FEATURE_* that the kernel offers
+  bool missing = false;    // MISSING mode can be registered on a memory file
+  bool zeropage = false;   // and, on such a range, each of these does what it says:
   bool wake = false;
   bool poison = false;
   bool resume = false;       // UFFDIO_CONTINUE, although the range is registered MISSING only

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "ipc/base/page.h"
+#include "uffd/device.h"
 #include "uffd/features.h"
 #include "uffd/uapi.h"
 
@@ -82,12 +83,10 @@ RangeResult over_range(uint64_t address, uint64_t length, Once once) {
 }  // namespace
 
 Result<Userfaultfd> Userfaultfd::create_own(uint64_t features) {
+  Opened opened = open_userfaultfd();
+  if (!opened.fd) return fail_errno(opened.error, "cannot make a userfaultfd");
   Userfaultfd made;
-  for (const int mode : {0, UFFD_USER_MODE_ONLY}) {
-    made.fd_.reset(static_cast<int>(::syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | mode)));
-    if (made.fd_) break;
-  }
-  if (!made.fd_) return fail_errno(errno, "cannot make a userfaultfd");
+  made.fd_ = std::move(opened.fd);
   if (!uffd::features().has(features))
     return fail(ENOTSUP, "this kernel's userfaultfd lacks feature bits {:#x}",
                 features & ~uffd::features().bits);
