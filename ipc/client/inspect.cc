@@ -64,8 +64,8 @@ Result<std::vector<T>> list(BrokerLink& link, uint16_t type) {
 
 }  // namespace
 
-Result<Inspector> Inspector::connect(const std::string& socket_path) {
-  auto link = BrokerLink::connect(socket_path);
+Result<Inspector> Inspector::connect(const std::string& socket_path, BrokerLink::Limit limit) {
+  auto link = BrokerLink::connect(socket_path, limit);
   if (!link) return std::unexpected(std::move(link.error()));
   return Inspector(std::move(*link));
 }

@@ -49,7 +49,7 @@ struct RunAnswer {
 class Inspector {
  public:
   // `socket_path` empty: see default_socket_path.
-  static Result<Inspector> connect(const std::string& socket_path);
+  static Result<Inspector> connect(const std::string& socket_path, BrokerLink::Limit limit = {});
   explicit Inspector(std::unique_ptr<BrokerLink> link) : link_(std::move(link)) {}
 
   BrokerLink& link() { return *link_; }
