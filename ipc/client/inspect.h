@@ -77,7 +77,8 @@ class Inspector {
   Result<std::string> dump(uint64_t prog_id, uarena_dump what);
   Result<void> unload(uint64_t prog_id);
 
-  Result<std::vector<uarena_client_info>> clients();
+  // With an arena's id only those that have it attached.
+  Result<std::vector<uarena_client_info>> clients(uint64_t arena_id = 0);
   Result<uarena_status_reply> status();
 
  private:
