@@ -14,16 +14,10 @@ set(UARENA_TMPFILES_DIR lib/tmpfiles.d CACHE STRING "Where tmpfiles.d files go, 
 set(UARENA_UDEV_RULES_DIR lib/udev/rules.d CACHE STRING "Where udev's rules go, below the prefix")
 
 # Everything that has to be built for `cmake --install`.
-set(UARENA_INSTALLED_TARGETS uarenad uarena_cli uarena uarena_static uarena_start)
-set(UARENA_HAS_UARENAFS 0)
-if(TARGET uarenafs)
-  set(UARENA_HAS_UARENAFS 1)
-  list(APPEND UARENA_INSTALLED_TARGETS uarenafs)
-  install(TARGETS uarenafs RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-endif()
+set(UARENA_INSTALLED_TARGETS uarenad uarena_cli uarenafs uarena uarena_static uarena_start)
 
 # Programs.
-install(TARGETS uarenad uarena_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(TARGETS uarenad uarena_cli uarenafs RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(TARGETS uarena_start RUNTIME DESTINATION ${CMAKE_INSTALL_LIBEXECDIR})
 
 # The library: for the linker, for CMake, for pkg-config, and for BPF programs a header.
