@@ -34,6 +34,7 @@ write_basic_package_version_file(${CMAKE_BINARY_DIR}/uarenaConfigVersion.cmake
 install(FILES ${CMAKE_BINARY_DIR}/uarenaConfig.cmake ${CMAKE_BINARY_DIR}/uarenaConfigVersion.cmake
         DESTINATION ${UARENA_CMAKE_DIR})
 file(RELATIVE_PATH UARENA_PREFIX_FROM_PC /prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig /prefix)
+string(REGEX REPLACE "/$" "" UARENA_PREFIX_FROM_PC ${UARENA_PREFIX_FROM_PC})
 configure_file(cmake/uarena.pc.in ${CMAKE_BINARY_DIR}/uarena.pc @ONLY)
 install(FILES ${CMAKE_BINARY_DIR}/uarena.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 
