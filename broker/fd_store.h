@@ -9,7 +9,10 @@
 // three bytes for 32,000.
 //
 // Names are unique here. Descriptors of one name are removed all at once. systemd keeps an open
-// file once: a second put of a duplicate, whatever its name, is passed over in silence.
+// file once: a second put of a duplicate, whatever its name, is passed over in silence. To know
+// that, it compares each new one with all that it has, so its time grows with the square: 1,000
+// take it 0.6 s, 5,000 take it 15 s (252), and a put waits for it when its queue is full. The
+// keeper does not compare.
 //
 // Thread-safe. A call waits while the manager's queue is full.
 #pragma once

@@ -70,8 +70,8 @@ TEST(DaemonCommandLine, HelpAndVersion) {
   const RunOutput help = daemon({"--help"});
   EXPECT_EQ(help.exit_code(), 0);
   EXPECT_EQ(help.err, "");
-  for (const char* option :
-       {"--socket", "--socket-mode", "--fault-threads", "--runner-threads", "--log-level"})
+  for (const char* option : {"--socket", "--socket-mode", "--fault-threads", "--runner-threads",
+                             "--log-level", "--keeper"})
     EXPECT_THAT(help.out, HasSubstr(option));
   EXPECT_EQ(daemon({"-h"}).out, help.out);
   const RunOutput version = daemon({"--version"});

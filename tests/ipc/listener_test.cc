@@ -195,6 +195,35 @@ TEST_F(ListenerTest, AnInheritedSocketIsTakenOver) {
   EXPECT_TRUE(exists());
 }
 
+// What a successor needs to know of a socket: where it is, and which file is its own.
+TEST_F(ListenerTest, TakenOverWithItsFileItRemovesThat) {
+  auto first = bind();
+  ASSERT_TRUE(first);
+  const Fd socket(::dup((*first)->socket()));
+  const dev_t device = (*first)->file().device();
+  const ino_t inode = (*first)->file().inode();
+  EXPECT_EQ(path_of(socket.get()), path_);
+  EXPECT_FALSE(SocketFile::find(path_, device, inode + 1));
+  EXPECT_FALSE(SocketFile::find(directory_ / "missing", device, inode));
+  auto file = SocketFile::find(path_, device, inode);
+  ASSERT_TRUE(file);
+  auto second = Listener::adopt(loop_, socket.dup(), keep(), std::move(*file));
+  ASSERT_TRUE(second) << second.error().message;
+  EXPECT_TRUE(exists());
+  second->reset();
+  EXPECT_FALSE(exists());
+}
+
+TEST_F(ListenerTest, PathsOfOtherSockets) {
+  Fd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  EXPECT_EQ(path_of(socket.get()), "");
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  ASSERT_EQ(::bind(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof(sa_family_t)), 0);
+  EXPECT_EQ(path_of(socket.get()).front(), '@');
+  EXPECT_EQ(path_of(-1), "");
+}
+
 TEST_F(ListenerTest, WhatIsNoListeningSeqpacketSocketIsNotTakenOver) {
   EXPECT_EQ(Listener::adopt(loop_, testing::memory_file(), keep()).error().code, ENOTSOCK);
   Fd stream(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
