@@ -101,6 +101,21 @@ TEST_F(BrokerUnit, ComesBackFromManyKills) {
   EXPECT_EQ(machine_->property(kBrokerSocket, "ActiveState"), "active");
 }
 
+// A broker that can't start must not be tried for ever; and then there is a way back.
+TEST_F(BrokerUnit, IsGivenUpWhenNoStartSucceeds) {
+  ok({"uarena", "daemon", "status"}, kMember);
+  machine_->drop_in(kBroker,
+                    "[Unit]\nStartLimitBurst=5\n[Service]\nExecStart=\nExecStart=/bin/false\n");
+  systemctl({"kill", "--signal=KILL", "--kill-whom=main", kBroker});
+  ASSERT_TRUE(wait_for_state(kBroker, "failed"));
+  EXPECT_EQ(broker("NFileDescriptorStore"), "0");
+  ok({"rm", "/run/systemd/system/uarenad.service.d/test.conf"});
+  systemctl({"daemon-reload"});
+  systemctl({"reset-failed", kBroker, kBrokerSocket});
+  systemctl({"start", kBrokerSocket});
+  ok({"uarena", "daemon", "status"}, kMember);
+}
+
 TEST_F(BrokerUnit, StopLeavesClientsOrdinaryMemory) {
   create("heap");
   create("strict", {"--segv-on-fault"});

@@ -55,10 +55,9 @@ TEST_F(FsUnit, RemovesADeadMount) {
   machine_->drop_in(kFs, "[Service]\nRestart=no\nExecStopPost=\n");
   systemctl({"start", kFs});
   systemctl({"kill", "--signal=KILL", "--kill-whom=main", kFs});
-  // The store is emptied when the unit has failed.
-  auto failed =
-      machine_->start({"sh", "-c", "until ls /run/uarena/fs 2>&1 | grep -q endpoint; do :; done"});
-  ASSERT_EQ(failed->wait(), 0);
+  ASSERT_TRUE(wait_for_state(kFs, "failed"));
+  EXPECT_EQ(machine_->property(kFs, "NFileDescriptorStore"), "0");
+  EXPECT_THAT(machine_->run({"ls", "/run/uarena/fs"}).err, HasSubstr("not connected"));
   EXPECT_EQ(mounts(), 1);
   systemctl({"start", kFs});
   EXPECT_EQ(mounts(), 1);

@@ -25,7 +25,7 @@ std::unique_ptr<Machine> Machine::boot(std::string& why) {
   auto script = std::make_unique<ChildProcess>(script_words());
   const std::string line = script->read_line(std::chrono::seconds(40));
   if (line.starts_with("cannot ")) {
-    why = "this system " + line;
+    why = "no machine can be booted here: " + line.substr(std::string("cannot ").size());
     return nullptr;
   }
   if (!line.starts_with("up ")) throw std::runtime_error("the machine did not come up");

@@ -6,8 +6,8 @@
 #   machine.sh BUILD STAGE       BUILD: the build directory; STAGE: what `cmake --install` made with
 #                                DESTDIR, with the prefix /usr/local
 #
-# Says on standard output, once, `up PID` (of its PID 1, as seen here) or `cannot WHY` (this system
-# lacks the means; status 77). What went wrong otherwise goes to standard error, status 1.
+# Says on standard output, once, `up PID` (of its PID 1, as seen here) or `cannot WHY` (the means are
+# not there; status 77). What went wrong otherwise goes to standard error, status 1.
 #
 # Nothing of it is seen outside but processes and a cgroup: all its files are on a tmpfs of its own
 # mount namespace. Should this script be killed by SIGKILL, then the machine ends with it, and the next
@@ -18,10 +18,10 @@ here=$(dirname "$(readlink -f "$0")")
 
 cannot() { printf 'cannot %s\n' "$*"; exit 77; }
 
-((EUID == 0)) || cannot "boot a machine without being root"
-[[ -x /lib/systemd/systemd ]] || cannot "boot a machine without systemd (/lib/systemd/systemd)"
+((EUID == 0)) || cannot "not root"
+[[ -x /lib/systemd/systemd ]] || cannot "no /lib/systemd/systemd"
 if [[ -z ${UARENA_MACHINE_INSIDE-} ]]; then
-  unshare --mount --pid --fork --uts --ipc --net --cgroup true 2>/dev/null || cannot "make namespaces here"
+  unshare --mount --pid --fork --uts --ipc --net --cgroup true 2>/dev/null || cannot "namespaces are refused"
   UARENA_MACHINE_INSIDE=1 exec unshare --mount --propagation private -- "$BASH" "$0" "$@"
 fi
 
@@ -48,14 +48,17 @@ trap 'exit 1' TERM INT HUP PIPE
 # ---- its beginning ------------------------------------------------------------------------------
 work=$build/machine
 mkdir -p "$work"
-mount -t tmpfs -o mode=755,size=512m machine "$work" 2>/dev/null || cannot "mount a tmpfs here"
+mount -t tmpfs -o mode=755,size=512m machine "$work" 2>/dev/null || cannot "mounting a tmpfs is refused"
 mkdir "$work"/{cgroup,upper,scratch,root,share}
-mount -t cgroup2 cgroup2 "$work/cgroup" 2>/dev/null || cannot "mount cgroup2 here"
+mount -t cgroup2 cgroup2 "$work/cgroup" 2>/dev/null || cannot "mounting cgroup2 is refused"
+mount -t overlay -o "lowerdir=/,upperdir=$work/upper,workdir=$work/scratch" overlay "$work/root" 2>/dev/null ||
+  cannot "mounting an overlay of / is refused"
+mknod "$work/null" c 1 3 2>/dev/null || cannot "making device nodes is refused"
 for old in "$work"/cgroup/uarena-machine.*; do
   [[ ! -d $old || -d /proc/${old##*.} ]] || remove_cgroup "$old"
 done
 cgroup=$work/cgroup/uarena-machine.$$
-mkdir "$cgroup" 2>/dev/null || { cgroup=; cannot "make a cgroup here"; }
+mkdir "$cgroup" 2>/dev/null || { cgroup=; cannot "making a cgroup is refused"; }
 
 mkfifo -m 666 "$work"/share/{up,log}
 exec {up}<>"$work/share/up" {log}<>"$work/share/log"  # who opens it to write waits for nobody

@@ -4,6 +4,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 
 #include "tests/systemd/machine.h"
 
@@ -41,6 +42,17 @@ class InMachine : public ::testing::Test {
     ok(words);
   }
   std::string broker(const std::string& name) { return machine_->property(kBroker, name); }
+
+  // Waits until a unit is in that state. systemd tells whoever is on its bus; here is none, so it
+  // is asked every few ms.
+  bool wait_for_state(const std::string& unit, const std::string& state) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    while (machine_->property(unit, "ActiveState") != state) {
+      if (std::chrono::steady_clock::now() > end) return false;
+      ::poll(nullptr, 0, 5);
+    }
+    return true;
+  }
 
   // A client that stays attached to an arena, has said so, and obeys lines: `read PAGE`.
   std::unique_ptr<ChildProcess> holder(const std::string& arena, User user = kMember,

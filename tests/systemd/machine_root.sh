@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Inside a machine's new namespaces (machine.sh): builds its root and becomes systemd.
+# Inside a machine's new namespaces (machine.sh): furnishes its root, WORK/root, and becomes systemd.
 #
 #   machine_root.sh BUILD STAGE WORK
 #
@@ -17,7 +17,6 @@ echo "$pid" >"$work/share/pid"
 umount -l "$work/cgroup"
 
 # ---- file systems -------------------------------------------------------------------------------
-mount -t overlay -o "lowerdir=/,upperdir=$work/upper,workdir=$work/scratch" overlay "$root"
 mount -t proc -o nosuid,nodev,noexec proc "$root/proc"
 mount --bind "$root/proc/sys" "$root/proc/sys"
 mount -o remount,bind,ro "$root/proc/sys"
