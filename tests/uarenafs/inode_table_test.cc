@@ -1,10 +1,13 @@
-// Numbers last as long as the kernel holds them, and are never used for anything else after.
+// Numbers last as long as the kernel holds them, and are never used for anything else after. Open
+// files last as long as anybody works with them.
 #include "tools/uarenafs/inode_table.h"
 
 #include <gtest/gtest.h>
 
 #include <thread>
 #include <vector>
+
+#include "tools/uarenafs/handle_table.h"
 
 namespace uarena::inspectfs {
 namespace {
@@ -65,6 +68,20 @@ TEST(InodeTable, ManyThreads) {
       });
   }
   EXPECT_EQ(table.size(), 0u);
+}
+
+TEST(HandleTable, WhatIsClosedLastsForWhoeverHoldsIt) {
+  HandleTable<int> table;
+  const uint64_t one = table.add(std::make_shared<int>(1)),
+                 two = table.add(std::make_shared<int>(2));
+  EXPECT_NE(one, two);
+  const auto held = table.find(one);
+  table.remove(one);
+  table.remove(one);
+  EXPECT_EQ(table.find(one), nullptr);
+  EXPECT_EQ(*held, 1);
+  EXPECT_EQ(held.use_count(), 1);
+  EXPECT_EQ(*table.find(two), 2);
 }
 
 }  // namespace
