@@ -7,30 +7,17 @@
 #include <algorithm>
 #include <memory>
 #include <new>
-#include <variant>
 
 #include "ipc/base/log.h"
 
 namespace uarena::inspectfs {
 namespace {
 
-// An open file: a text as it was when it was opened, or an arena's bytes.
-using OpenFile = std::variant<std::string, std::unique_ptr<MemFile>>;
-
-// An open directory: its entries as they were when it was read from the start.
-struct OpenDirectory {
-  Node node;
-  std::vector<Entry> entries;
-};
-
-template <typename T>
-T* opened(const fuse_file_info* info) {
-  return reinterpret_cast<T*>(info->fh);
-}
-
 FileSystem& file_system(fuse_req_t request) {
   return *static_cast<FileSystem*>(fuse_req_userdata(request));
 }
+
+Error not_open() { return {EBADF, "the kernel asks for an open file that it has closed"}; }
 
 void refuse(fuse_req_t request, const Error& error) {
   log(LogLevel::debug, "request.failed", {{"errno", error.code}, {"error", error.message}});
@@ -106,29 +93,30 @@ void op_open(fuse_req_t request, fuse_ino_t number, fuse_file_info* info) {
       return refuse(request, Error{EROFS, "nothing can be written here"});
     auto file = open_file(fs.tree, node);
     if (!file) return refuse(request, file.error());
-    auto kept = std::make_unique<OpenFile>(std::move(*file));
-    info->fh = reinterpret_cast<uint64_t>(kept.get());
+    info->fh = fs.files.add(std::make_shared<OpenFile>(std::move(*file)));
     info->direct_io = 1;
     // An answer that did not arrive is no open file.
-    if (fuse_reply_open(request, info) == 0) (void)kept.release();
+    if (fuse_reply_open(request, info) != 0) fs.files.remove(info->fh);
   });
 }
 
 void op_release(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {
-  delete opened<OpenFile>(info);
+  file_system(request).files.remove(info->fh);
   fuse_reply_err(request, 0);
 }
 
 void op_read(fuse_req_t request, fuse_ino_t number, size_t size, off_t offset,
              fuse_file_info* info) {
-  with_node(request, number, [&](FileSystem&, const Node&) {
+  with_node(request, number, [&](FileSystem& fs, const Node&) {
+    const auto file = fs.files.find(info->fh);
+    if (!file) return refuse(request, not_open());
     const auto at = static_cast<uint64_t>(offset);
-    if (auto* text = std::get_if<std::string>(opened<OpenFile>(info))) {
+    if (const auto* text = std::get_if<std::string>(file.get())) {
       const auto rest = std::string_view(*text).substr(std::min<uint64_t>(at, text->size()));
       fuse_reply_buf(request, rest.data(), std::min(size, rest.size()));
       return;
     }
-    auto bytes = std::get<std::unique_ptr<MemFile>>(*opened<OpenFile>(info))->read(at, size);
+    auto bytes = std::get<std::unique_ptr<MemFile>>(*file)->read(at, size);
     if (!bytes) return refuse(request, bytes.error());
     fuse_reply_buf(request, reinterpret_cast<const char*>(bytes->data()), bytes->size());
   });
@@ -147,23 +135,24 @@ Result<uint64_t> seek(OpenFile& file, uint64_t offset, int whence) {
 
 void op_lseek(fuse_req_t request, fuse_ino_t number, off_t offset, int whence,
               fuse_file_info* info) {
-  with_node(request, number, [&](FileSystem&, const Node&) {
-    auto found = seek(*opened<OpenFile>(info), static_cast<uint64_t>(offset), whence);
+  with_node(request, number, [&](FileSystem& fs, const Node&) {
+    const auto file = fs.files.find(info->fh);
+    if (!file) return refuse(request, not_open());
+    auto found = seek(*file, static_cast<uint64_t>(offset), whence);
     if (!found) return refuse(request, found.error());
     fuse_reply_lseek(request, static_cast<off_t>(*found));
   });
 }
 
 void op_opendir(fuse_req_t request, fuse_ino_t number, fuse_file_info* info) {
-  with_node(request, number, [&](FileSystem&, const Node& node) {
-    auto kept = std::make_unique<OpenDirectory>(OpenDirectory{node, {}});
-    info->fh = reinterpret_cast<uint64_t>(kept.get());
-    if (fuse_reply_open(request, info) == 0) (void)kept.release();
+  with_node(request, number, [&](FileSystem& fs, const Node& node) {
+    info->fh = fs.directories.add(std::make_shared<OpenDirectory>(OpenDirectory{node, {}}));
+    if (fuse_reply_open(request, info) != 0) fs.directories.remove(info->fh);
   });
 }
 
 void op_releasedir(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {
-  delete opened<OpenDirectory>(info);
+  file_system(request).directories.remove(info->fh);
   fuse_reply_err(request, 0);
 }
 
@@ -180,14 +169,15 @@ Result<void> list(Tree& tree, OpenDirectory& directory) {
 void op_readdir(fuse_req_t request, fuse_ino_t number, size_t size, off_t offset,
                 fuse_file_info* info) {
   with_node(request, number, [&](FileSystem& fs, const Node&) {
-    auto& directory = *opened<OpenDirectory>(info);
+    const auto directory = fs.directories.find(info->fh);
+    if (!directory) return refuse(request, not_open());
     if (offset == 0) {
-      if (auto ok = list(fs.tree, directory); !ok) return refuse(request, ok.error());
+      if (auto ok = list(fs.tree, *directory); !ok) return refuse(request, ok.error());
     }
     std::string reply(size, '\0');
     size_t used = 0;
-    for (auto i = static_cast<size_t>(offset); i < directory.entries.size(); ++i) {
-      const Entry& entry = directory.entries[i];
+    for (auto i = static_cast<size_t>(offset); i < directory->entries.size(); ++i) {
+      const Entry& entry = directory->entries[i];
       struct stat st{};
       st.st_ino = inode_number(entry.node);
       st.st_mode = is_directory(entry.node.kind) ? S_IFDIR : S_IFREG;

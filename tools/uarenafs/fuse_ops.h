@@ -5,15 +5,33 @@
 #define FUSE_USE_VERSION 314
 #include <fuse_lowlevel.h>
 
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "tools/uarenafs/handle_table.h"
 #include "tools/uarenafs/inode_table.h"
 #include "tools/uarenafs/tree.h"
 
 namespace uarena::inspectfs {
 
+// An open file: a text as it was when it was opened, or an arena's bytes.
+using OpenFile = std::variant<std::string, std::unique_ptr<MemFile>>;
+
+// An open directory: its entries as they were when it was read from the start.
+struct OpenDirectory {
+  Node node;
+  std::vector<Entry> entries;
+};
+
 // What the operations get as libfuse's userdata.
 struct FileSystem {
+  explicit FileSystem(Tree& t) : tree(t) {}
+
   Tree& tree;
   InodeTable inodes;
+  HandleTable<OpenFile> files;
+  HandleTable<OpenDirectory> directories;
 };
 
 const fuse_lowlevel_ops& fuse_operations();

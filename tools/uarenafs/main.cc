@@ -58,7 +58,7 @@ Result<void> run(const Options& options) {
   if (!fuse) return std::unexpected(fuse.error());
   BrokerPool broker(options.socket);
   Tree tree(broker);
-  FileSystem files{tree, {}};
+  FileSystem files(tree);
   auto session = open_session(options, std::move(*fuse), files);
   if (!session) return std::unexpected(session.error());
   log(LogLevel::info, "fs.ready",

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/fuse.h>
 #include <poll.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 
 #include <cstdarg>
@@ -104,24 +105,30 @@ void Session::start() {
   for (unsigned i = 0; i < kThreads; ++i) threads_.emplace_back([this] { work(); });
 }
 
+// An epoll of each thread's own: with EPOLLEXCLUSIVE a request wakes one of those that wait.
 void Session::work() {
+  const Fd poll(::epoll_create1(EPOLL_CLOEXEC));
+  epoll_event requests{EPOLLIN | EPOLLEXCLUSIVE, {}}, stopping{EPOLLIN, {}};
   fuse_buf request{};
-  while (next_request(request)) ::fuse_session_process_buf(session_, &request);
+  if (::epoll_ctl(poll.get(), EPOLL_CTL_ADD, ::fuse_session_fd(session_), &requests) == 0 &&
+      ::epoll_ctl(poll.get(), EPOLL_CTL_ADD, stop_.get(), &stopping) == 0) {
+    while (next_request(poll, request)) ::fuse_session_process_buf(session_, &request);
+  } else {
+    log(LogLevel::error, "fs.no_requests", {{"errno", errno}});
+  }
   std::free(request.mem);
   signal(ended_);
 }
 
-// False: stopped, or unmounted. Each thread finds that out for itself when it is its turn.
-bool Session::next_request(fuse_buf& request) {
-  const std::lock_guard my_turn(turn_);
-  while (::fuse_session_exited(session_) == 0) {
-    pollfd waits[] = {{::fuse_session_fd(session_), POLLIN, 0}, {stop_.get(), POLLIN, 0}};
-    if (::poll(waits, 2, -1) < 0 && errno != EINTR) return false;
-    if (waits[1].revents != 0) return false;
+// False: stopped, or unmounted. Each thread finds that out for itself.
+bool Session::next_request(const Fd& poll, fuse_buf& request) {
+  while (!stopping_ && ::fuse_session_exited(session_) == 0) {
     const int size = ::fuse_session_receive_buf(session_, &request);
     if (size > 0) return true;
-    // -EAGAIN: the request was taken back. 0, and exited: unmounted.
-    if (size < 0 && size != -EAGAIN && size != -EINTR) {
+    if (size == -EAGAIN) {
+      epoll_event ready{};
+      ::epoll_wait(poll.get(), &ready, 1, -1);
+    } else if (size < 0 && size != -EINTR) {
       log(LogLevel::error, "fs.no_requests", {{"errno", -size}});
       return false;
     }
@@ -130,6 +137,7 @@ bool Session::next_request(fuse_buf& request) {
 }
 
 void Session::stop() {
+  stopping_ = true;
   signal(stop_);
   threads_.clear();
 }

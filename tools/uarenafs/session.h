@@ -1,14 +1,14 @@
 // The connection to the kernel's FUSE: how it comes to be (a mount of ours, or one that was passed
 // to us), who reads its requests, and how it ends.
 //
-// Requests are read by a few threads that take turns: one waits for the next request, and when it
-// has it, the next thread takes its place. So a request that waits for the broker holds up no
-// other, and there is always one moment at which all can be told to stop. (libfuse's own loop ends
-// its threads by cancelling them, and can miss a signal.)
+// Requests are read and answered by a few threads, so that one that waits for the broker holds up
+// no other. Those that have nothing to do wait on a descriptor each, by which they can be told to
+// stop at any moment. (libfuse's own loop ends its threads by cancelling them, and can miss a
+// signal.)
 #pragma once
 
+#include <atomic>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -46,13 +46,13 @@ class Session {
   Result<void> connect(const std::string& where);
   Result<void> answer_init();
   void work();
-  bool next_request(fuse_buf& request);
+  bool next_request(const Fd& poll, fuse_buf& request);
 
   FileSystem& files_;
   MountPoint point_;
   Fd stop_, ended_;  // eventfds
   fuse_session* session_ = nullptr;
-  std::mutex turn_;
+  std::atomic<bool> stopping_ = false;
   std::vector<std::jthread> threads_;
 };
 
