@@ -113,7 +113,8 @@ TEST_F(Installed, KnowsItsPlaceAndNoOther) {
     }
   }
   EXPECT_GE(checked, 13);
-  for (const char* page : {"uarena.1", "uarenad.8"}) EXPECT_NE(find(page), "") << page;
+  for (const char* page : {"uarena.1", "uarenad.8", "uarenafs.8"})
+    EXPECT_NE(find(page), "") << page;
   EXPECT_NE(find("LICENSE"), "");
 }
 

@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "ipc/base/log.h"
 #include "tools/start/devices.h"
 #include "tools/start/fuse_mount.h"
 
@@ -49,6 +50,10 @@ int main(int argc, char** argv) {
         ->check([](const std::string& path) {
           return path.starts_with('/') ? std::string() : "must be an absolute path";
         });
+  // One line, whatever was typed.
+  app.failure_message([](const CLI::App*, const CLI::Error& error) {
+    return fmt::format("uarena-start: {}; see uarena-start --help\n", escaped(error.what()));
+  });
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
