@@ -7,6 +7,7 @@
 #include <sys/eventfd.h>
 
 #include <cstdarg>
+#include <cstdio>
 #include <cstdlib>
 
 #include "ipc/base/log.h"
