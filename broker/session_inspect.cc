@@ -17,7 +17,11 @@ Result<Record> Session::prog_list(Request& request) {
 }
 
 Result<Record> Session::client_list(Request& request) {
-  return make_list_reply(request, services_.clients(std::get<uarena_list>(request.body).after));
+  const auto& body = std::get<uarena_list>(request.body);
+  if (body.arena_id == 0) return make_list_reply(request, services_.clients(body.after));
+  auto attached = services_.clients_of(body.arena_id);
+  std::erase_if(attached, [&](const uarena_client_info& c) { return c.id <= body.after; });
+  return make_list_reply(request, attached);
 }
 
 Result<Record> Session::status(Request& request) {

@@ -150,6 +150,7 @@ struct uarena_arena_ref {
 struct uarena_list {
   struct uarena_msg msg;
   uint64_t after;
+  uint64_t arena_id; /* CLIENT_LIST: only those that have this arena attached, 0: all; else 0 */
 };
 /* payload: `count` records of `record_size` bytes each, ids ascending. `more`: ask again. */
 struct uarena_list_reply {

@@ -39,6 +39,11 @@ Result<void> check(uint16_t, const uarena_arena_create& m) {
   return check_zero("reserved", m.reserved);
 }
 
+Result<void> check(uint16_t type, const uarena_list& m) {
+  if (type == UARENA_MSG_CLIENT_LIST) return {};
+  return check_zero("arena_id", m.arena_id);
+}
+
 Result<void> check(uint16_t, const uarena_attach& m) {
   if (auto ok = check_flags(m.flags, UARENA_ATTACH_EXACT); !ok) return ok;
   return check_zero("reserved", m.reserved);

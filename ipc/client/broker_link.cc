@@ -15,12 +15,15 @@ namespace {
 
 constexpr const char* kSystemSocket = "/run/uarena/uarena.sock";
 
-// How long a broker may take to accept and greet. Later requests wait for as long as it takes.
-constexpr timeval kHelloTimeout{10, 0};
+// How long a broker may take to accept and greet when the caller sets no limit.
+constexpr std::chrono::seconds kHelloLimit{10};
 
-void set_timeouts(int socket, timeval limit) {
-  ::setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-  ::setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+// None: for as long as it takes.
+void set_limit(int socket, BrokerLink::Limit limit) {
+  const auto us = std::chrono::microseconds(limit.value_or(std::chrono::milliseconds(0)));
+  const timeval time{us.count() / 1'000'000, us.count() % 1'000'000};
+  ::setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &time, sizeof time);
+  ::setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &time, sizeof time);
 }
 
 Error connect_error(int code, const std::string& path) {
@@ -42,7 +45,7 @@ Error connect_error(int code, const std::string& path) {
   }
 }
 
-Result<Fd> connect_socket(const std::string& path) {
+Result<Fd> connect_socket(const std::string& path, BrokerLink::Limit limit) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path.empty() || path.size() >= sizeof address.sun_path)
@@ -53,7 +56,7 @@ Result<Fd> connect_socket(const std::string& path) {
 
   Fd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
   if (!socket) return fail_errno(errno, "cannot make a socket");
-  set_timeouts(socket.get(), kHelloTimeout);
+  set_limit(socket.get(), limit.value_or(kHelloLimit));
   int result;
   do {
     result = ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
@@ -75,16 +78,17 @@ std::string default_socket_path() {
   return kSystemSocket;
 }
 
-Result<std::unique_ptr<BrokerLink>> BrokerLink::connect(const std::string& path) {
+Result<std::unique_ptr<BrokerLink>> BrokerLink::connect(const std::string& path, Limit limit) {
   const std::string where = path.empty() ? default_socket_path() : path;
-  auto socket = connect_socket(where);
+  auto socket = connect_socket(where, limit);
   if (!socket) return std::unexpected(std::move(socket.error()));
-  return greet(std::move(*socket), where);
+  return greet(std::move(*socket), where, limit);
 }
 
-Result<std::unique_ptr<BrokerLink>> BrokerLink::greet(Fd socket, const std::string& path) {
-  std::unique_ptr<BrokerLink> link(new BrokerLink(std::move(socket)));
-  set_timeouts(link->control_.socket(), kHelloTimeout);
+Result<std::unique_ptr<BrokerLink>> BrokerLink::greet(Fd socket, const std::string& path,
+                                                      Limit limit) {
+  std::unique_ptr<BrokerLink> link(new BrokerLink(std::move(socket), limit));
+  set_limit(link->control_.socket(), limit.value_or(kHelloLimit));
   uarena_hello hello{};
   hello.abi_min = UARENA_ABI_VERSION;
   hello.abi_max = UARENA_ABI_VERSION;
@@ -99,7 +103,7 @@ Result<std::unique_ptr<BrokerLink>> BrokerLink::greet(Fd socket, const std::stri
     return fail(Why::version, EPROTONOSUPPORT,
                 "the broker at {} speaks version {} with pages of {} bytes, this library {} and {}",
                 path, link->broker_.abi, link->broker_.page_size, UARENA_ABI_VERSION, kPageSize);
-  set_timeouts(link->control_.socket(), timeval{});
+  set_limit(link->control_.socket(), limit);
   return link;
 }
 
@@ -110,6 +114,7 @@ Result<Channel*> BrokerLink::run() {
   if (run_ == nullptr) {
     auto reply = control_.ask<uarena_empty>(UARENA_MSG_RUN_CHANNEL, uarena_empty{});
     if (!reply) return std::unexpected(std::move(reply.error().error));
+    set_limit(reply->fds.front().get(), limit_);
     run_ = std::make_unique<Channel>(std::move(reply->fds.front()));
   }
   return run_.get();

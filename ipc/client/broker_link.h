@@ -4,8 +4,10 @@
 // Threads: any.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,12 +17,17 @@ namespace uarena::ipc {
 
 class BrokerLink {
  public:
+  // How long one answer may take; after it the channel is lost (ETIMEDOUT, Why::unreachable).
+  // Without one, being greeted may take 10 s, and what is asked later as long as it takes.
+  using Limit = std::optional<std::chrono::milliseconds>;
+
   // `path` empty: see default_socket_path. ENOENT, ECONNREFUSED: nobody is there; ETIMEDOUT: nobody
   // answers (all Why::unreachable). EACCES: not for us (Why::permission). EPROTONOSUPPORT:
   // versions.
-  static Result<std::unique_ptr<BrokerLink>> connect(const std::string& path);
+  static Result<std::unique_ptr<BrokerLink>> connect(const std::string& path, Limit limit = {});
   // Says hello on a socket that is connected already; `path` is for sentences.
-  static Result<std::unique_ptr<BrokerLink>> greet(Fd socket, const std::string& path);
+  static Result<std::unique_ptr<BrokerLink>> greet(Fd socket, const std::string& path,
+                                                   Limit limit = {});
 
   Channel& control() { return control_; }
   Result<Channel*> run();
@@ -28,8 +35,9 @@ class BrokerLink {
   const uarena_hello_reply& broker() const { return broker_; }
 
  private:
-  explicit BrokerLink(Fd socket) : control_(std::move(socket)) {}
+  BrokerLink(Fd socket, Limit limit) : limit_(limit), control_(std::move(socket)) {}
 
+  const Limit limit_;
   Channel control_;
   uarena_hello_reply broker_{};
   std::mutex run_mutex_;

@@ -41,9 +41,10 @@ Result<void> without_content(Result<Reply<T>>&& reply) {
 
 // All records of a list, asked for piece by piece.
 template <typename T>
-Result<std::vector<T>> list(BrokerLink& link, uint16_t type) {
+Result<std::vector<T>> list(BrokerLink& link, uint16_t type, uint64_t arena_id = 0) {
   std::vector<T> all;
   uarena_list request{};
+  request.arena_id = arena_id;
   while (true) {
     auto reply = ask<uarena_list_reply>(link.control(), type, request);
     if (!reply) return std::unexpected(std::move(reply.error()));
@@ -64,8 +65,8 @@ Result<std::vector<T>> list(BrokerLink& link, uint16_t type) {
 
 }  // namespace
 
-Result<Inspector> Inspector::connect(const std::string& socket_path) {
-  auto link = BrokerLink::connect(socket_path);
+Result<Inspector> Inspector::connect(const std::string& socket_path, BrokerLink::Limit limit) {
+  auto link = BrokerLink::connect(socket_path, limit);
   if (!link) return std::unexpected(std::move(link.error()));
   return Inspector(std::move(*link));
 }
@@ -230,8 +231,8 @@ Result<void> Inspector::unload(uint64_t prog_id) {
   return without_content(ask_run<uarena_empty>(*link_, UARENA_MSG_PROG_UNLOAD, request));
 }
 
-Result<std::vector<uarena_client_info>> Inspector::clients() {
-  return list<uarena_client_info>(*link_, UARENA_MSG_CLIENT_LIST);
+Result<std::vector<uarena_client_info>> Inspector::clients(uint64_t arena_id) {
+  return list<uarena_client_info>(*link_, UARENA_MSG_CLIENT_LIST, arena_id);
 }
 
 Result<uarena_status_reply> Inspector::status() {

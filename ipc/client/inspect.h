@@ -49,7 +49,7 @@ struct RunAnswer {
 class Inspector {
  public:
   // `socket_path` empty: see default_socket_path.
-  static Result<Inspector> connect(const std::string& socket_path);
+  static Result<Inspector> connect(const std::string& socket_path, BrokerLink::Limit limit = {});
   explicit Inspector(std::unique_ptr<BrokerLink> link) : link_(std::move(link)) {}
 
   BrokerLink& link() { return *link_; }
@@ -77,7 +77,8 @@ class Inspector {
   Result<std::string> dump(uint64_t prog_id, uarena_dump what);
   Result<void> unload(uint64_t prog_id);
 
-  Result<std::vector<uarena_client_info>> clients();
+  // With an arena's id only those that have it attached.
+  Result<std::vector<uarena_client_info>> clients(uint64_t arena_id = 0);
   Result<uarena_status_reply> status();
 
  private:

@@ -217,5 +217,21 @@ TEST_F(SessionTest, ListsOfTheBrokerPassThrough) {
   EXPECT_EQ(ask<uarena_list_reply>(*s, UARENA_MSG_PROG_LIST, uarena_list{})->body.count, 0u);
 }
 
+TEST_F(SessionTest, ClientsOfOneArenaAfterAnId) {
+  services_.clients_of = [](uint64_t arena_id) {
+    EXPECT_EQ(arena_id, 9u);
+    std::vector<uarena_client_info> attached(3);
+    for (size_t i = 0; i < attached.size(); ++i) attached[i].id = 4 + i;
+    return attached;
+  };
+  auto s = session();
+  greet(*s);
+  uarena_list list{};
+  list.arena_id = 9;
+  EXPECT_EQ(ask<uarena_list_reply>(*s, UARENA_MSG_CLIENT_LIST, list)->body.count, 3u);
+  list.after = 4;
+  EXPECT_EQ(ask<uarena_list_reply>(*s, UARENA_MSG_CLIENT_LIST, list)->body.count, 2u);
+}
+
 }  // namespace
 }  // namespace uarena::broker

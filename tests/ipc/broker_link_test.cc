@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <future>
 
 #include "tests/ipc/scripted_broker.h"
 
@@ -106,6 +107,35 @@ TEST_F(BrokerLinkTest, ABrokerThatHangsUpIsUnreachable) {
   ASSERT_FALSE(link);
   EXPECT_EQ(link.error().code, ECONNRESET);
   EXPECT_EQ(link.error().why, Why::unreachable);
+}
+
+// A broker that takes its time: longer than the limit on every channel, and not the link's end for
+// whoever sets none.
+TEST_F(BrokerLinkTest, AnswersHaveALimit) {
+  using std::chrono::milliseconds;
+  ScriptedBroker broker;
+  std::promise<void> over;
+  const auto late = [&, wait = over.get_future().share()](Request& request) {
+    wait.wait();
+    return make_error(request.seq, {ENOSYS, "late"});
+  };
+  const auto ended = [](const auto& reply) {
+    EXPECT_FALSE(reply);
+    EXPECT_EQ(reply.error().error.code, ETIMEDOUT);
+    EXPECT_EQ(reply.error().error.why, Why::unreachable);
+  };
+  auto link = BrokerLink::connect(broker.path(), milliseconds(30));
+  ASSERT_TRUE(link) << link.error().message;
+  ASSERT_TRUE((*link)->run());
+  broker.on(UARENA_MSG_STATUS, late);
+  broker.on(UARENA_MSG_PROG_UNLOAD, late);
+  ended((*link)->control().ask<uarena_status_reply>(UARENA_MSG_STATUS, uarena_empty{}));
+  EXPECT_TRUE((*link)->control().is_lost());
+  ended((*(*link)->run())->ask<uarena_empty>(UARENA_MSG_PROG_UNLOAD, uarena_prog_ref{}));
+
+  broker.on(UARENA_MSG_HELLO, late);
+  EXPECT_EQ(BrokerLink::connect(broker.path(), milliseconds(30)).error().code, ETIMEDOUT);
+  over.set_value();
 }
 
 TEST_F(BrokerLinkTest, ARefusedRunChannelCanBeAskedForAgain) {

@@ -101,6 +101,16 @@ TEST_F(InspectTest, ListsComeInPieces) {
   EXPECT_EQ(inspector_.clients()->size(), 0u);
 }
 
+TEST_F(InspectTest, ClientsOfOneArena) {
+  broker_.on(UARENA_MSG_CLIENT_LIST, [](Request& request) {
+    EXPECT_EQ(std::get<uarena_list>(request.body).arena_id, 42u);
+    return list_of<uarena_client_info>({3, 4, 5}, 2)(request);
+  });
+  const auto clients = inspector_.clients(42);
+  ASSERT_TRUE(clients) << clients.error().message;
+  EXPECT_EQ(clients->size(), 3u);
+}
+
 TEST_F(InspectTest, ListsWithoutEndAreCutOff) {
   uarena_list_reply more{};
   more.more = 1;

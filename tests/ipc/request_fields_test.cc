@@ -41,6 +41,17 @@ TEST(RequestFields, RawAttributesPassForTheBrokerToJudge) {
   EXPECT_EQ(parse(UARENA_MSG_ARENA_CREATE, m), EINVAL);
 }
 
+TEST(RequestFields, OnlyClientsAreListedByArena) {
+  uarena_list m{};
+  m.after = UINT64_MAX;
+  for (uint16_t type : {UARENA_MSG_ARENA_LIST, UARENA_MSG_PROG_LIST, UARENA_MSG_CLIENT_LIST}) {
+    m.arena_id = 0;
+    EXPECT_EQ(parse(type, m), 0);
+    m.arena_id = 1;
+    EXPECT_EQ(parse(type, m), type == UARENA_MSG_CLIENT_LIST ? 0 : EINVAL);
+  }
+}
+
 TEST(RequestFields, Attach) {
   uarena_attach m{};
   m.flags = UARENA_ATTACH_EXACT;
