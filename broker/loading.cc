@@ -1,0 +1,196 @@
+#include "broker/loading.h"
+
+#include "broker/kfuncs.h"
+#include "ipc/base/log.h"
+
+namespace uarena::broker {
+
+namespace {
+
+// So many that the answer of a load still fits one record.
+constexpr size_t kMaxPrograms = 256;
+constexpr size_t kMaxMaps = 256;
+
+std::unexpected<Error> as_rejection(Error error) {
+  if (error.why == Why::general) error.why = Why::rejected;
+  return std::unexpected(std::move(error));
+}
+
+}  // namespace
+
+Loading::~Loading() {
+  if (committed_ || created_arena_ == 0) return;
+  programs_.clear();
+  object_.reset();
+  use_.reset();
+  if (auto removed = arenas_.remove(created_arena_); !removed)
+    log(LogLevel::warning, "arena.left_behind",
+        {{"id", created_arena_}, {"error", removed.error().message}});
+}
+
+// From bytes to instructions, maps and names, all of them untrusted until here.
+Result<void> Loading::parse(std::span<const std::byte> elf_untrusted) {
+  auto object = jit::load_object(elf_untrusted);
+  if (!object) return as_rejection(object.error());
+  parsed_ = std::move(*object);
+  if (parsed_.programs.empty())
+    return fail(Why::rejected, EINVAL, "the object has no program: a function in SEC(\"syscall\")");
+  if (parsed_.programs.size() > kMaxPrograms || parsed_.maps.size() > kMaxMaps)
+    return fail(Why::rejected, E2BIG,
+                "the object has {} programs and {} maps, allowed are {} and {}",
+                parsed_.programs.size(), parsed_.maps.size(), kMaxPrograms, kMaxMaps);
+  auto kfuncs = resolve_kfuncs(parsed_);
+  if (!kfuncs) return std::unexpected(kfuncs.error());
+  kfuncs_ = std::move(*kfuncs);
+  object_->name = request_.object_name;
+  return {};
+}
+
+// The arena that the request names, or the one that .maps describes, created under the map's name.
+Result<void> Loading::bind_arena() {
+  if (!parsed_.arena) {
+    if (request_.arena_id != 0)
+      return fail(EINVAL, "an arena was named, but the object defines no arena map to bind to it");
+    return {};
+  }
+  const jit::MapDef& def = parsed_.maps[*parsed_.arena];
+  if (request_.arena_id != 0) {
+    object_->arena = arenas_.find(request_.arena_id);
+    if (!object_->arena)
+      return fail(Why::not_found, ENOENT, "there is no arena with id {}", request_.arena_id);
+  } else {
+    const ArenaAttr attr{def.type,        def.key_size,  def.value_size,
+                         def.max_entries, def.map_flags, def.map_extra};
+    auto created = arenas_.create_unentered(def.name, attr, account_);
+    if (!created && created.error().code == EEXIST)
+      return fail(EEXIST,
+                  "the object's arena map is called {0}, and an arena of that name exists: name it "
+                  "(--arena {0}) to share it",
+                  def.name);
+    if (!created) return std::unexpected(created.error());
+    object_->arena = *created;
+    created_arena_ = object_->arena->id();
+  }
+  use_ = arenas_.use(object_->arena, ArenaUse::Kind::program);
+  if (!use_)
+    return fail(Why::not_found, ENOENT, "arena {} has just been deleted", object_->arena->name());
+  if (def.initial.size() > object_->arena->size())
+    return fail(Why::rejected, E2BIG,
+                "the object's arena globals take {} bytes, the arena {} has {}", def.initial.size(),
+                object_->arena->name(), object_->arena->size());
+  binding_.arena = object_->arena->view();
+  return {};
+}
+
+// Memory for .data, .bss and .rodata; the arena map is a name for the arena.
+Result<void> Loading::bind_maps() {
+  for (const jit::MapDef& def : parsed_.maps) {
+    object_->maps.push_back(
+        {0, def.name, def.type, def.value_size, def.max_entries, def.map_flags});
+    jit::BoundMap& bound = object_->bound.emplace_back();
+    bound.kind = def.kind;
+    bound.name = def.name;
+    bound.value_size = def.value_size;
+    bound.max_entries = def.max_entries;
+    switch (def.kind) {
+      case jit::MapKind::arena:
+        bound.owner = object_->arena.get();
+        break;
+      case jit::MapKind::data:
+      case jit::MapKind::bss:
+      case jit::MapKind::rodata: {
+        auto memory = map_memory(def);
+        if (!memory) return std::unexpected(memory.error());
+        bound.value = object_->memory.emplace_back(std::move(*memory)).data();
+        bound.read_only = def.kind == jit::MapKind::rodata;
+        break;
+      }
+      case jit::MapKind::array:
+      case jit::MapKind::other:
+        return fail(
+            Why::rejected, EOPNOTSUPP,
+            "map {} has type {}: only arena maps (type {}) and global variables are offered",
+            def.name, def.type, kBpfMapTypeArena);
+    }
+    binding_.maps.push_back(&bound);
+  }
+  binding_.kfuncs = &kfuncs_;
+  return {};
+}
+
+// Read-only bytes come from the object, always.
+Result<MapMemory> Loading::map_memory(const jit::MapDef& def) {
+  if (memory_ && def.kind != jit::MapKind::rodata) {
+    auto left = memory_(object_->bound.size() - 1);
+    if (!left) return fail(EINVAL, "the bytes of {} are not in the estate", def.name);
+    return MapMemory::open_untrusted(def, std::move(*left));
+  }
+  return MapMemory::create(def);
+}
+
+// load -> verify -> fix up -> compile, each a type that only the step before can make.
+Result<std::shared_ptr<Program>> Loading::build_program(size_t index) {
+  const jit::ProgramDef& def = parsed_.programs[index];
+  jit::VerifierInput input;
+  input.object = &parsed_;
+  input.program = index;
+  input.kfuncs = &kfuncs_;
+  input.log_level = request_.log_level;
+  input.deadline = deadline_;
+  input.cancelled = request_.cancelled;
+  if (object_->arena) {
+    input.user_vm_start = object_->arena->user_vm_start();
+    input.arena_size = object_->arena->size();
+  }
+  auto verified = jit::verify(input, &log_);
+  if (!verified) {
+    log_ += verified.error().log;
+    Error error = verified.error().error;
+    error.message = fmt::format("program {}: {}", def.name, error.message);
+    return as_rejection(std::move(error));
+  }
+  auto charge = account_.charge(Resource::programs, 1);
+  if (!charge) return std::unexpected(charge.error());
+
+  jit::FixedProgram fixed = jit::fix_up(*verified, binding_);
+  auto program = std::make_shared<Program>();
+  program->index = static_cast<uint32_t>(index);
+  program->name = def.name;
+  program->section = def.section;
+  program->owner_uid = account_.uid();
+  program->insns = static_cast<uint32_t>(fixed.insns().size());
+  program->ctx_size = fixed.ctx_size();
+  program->object = object_;
+  if (object_->arena) program->use = arenas_.use(object_->arena, ArenaUse::Kind::program);
+  program->charge = std::move(*charge);
+  auto executable = jit::make_executable(std::move(fixed), request_.mode);
+  if (!executable) return std::unexpected(executable.error());
+  program->executable = std::move(*executable);
+  return program;
+}
+
+Result<void> Loading::build_programs() {
+  for (size_t i = 0; i < parsed_.programs.size(); ++i) {
+    auto program = build_program(i);
+    if (!program) return std::unexpected(program.error());
+    programs_.push_back(std::move(*program));
+  }
+  return {};
+}
+
+// The initial bytes of .addr_space.1 go to the start of the arena. In an arena that others use
+// already they are left as they stand there, as libbpf leaves those of a reused map (K83).
+Result<void> Loading::install_globals() {
+  if (!object_->arena) return {};
+  const jit::MapDef& def = parsed_.maps[*parsed_.arena];
+  if (def.initial.empty()) return {};
+  auto installed = object_->arena->install_globals(0, def.initial);
+  if (installed || installed.error().code != EBUSY || created_arena_ != 0) return installed;
+  log_ += fmt::format(
+      "note: the object's {} bytes of arena globals lie at the start of arena {}, where pages are "
+      "taken: what is there was left as it is\n",
+      def.initial.size(), object_->arena->name());
+  return {};
+}
+
+}  // namespace uarena::broker
