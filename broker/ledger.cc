@@ -61,6 +61,10 @@ uint64_t Ledger::next(Counter counter, uint64_t count) {
   return layout().given[static_cast<size_t>(counter)].fetch_add(count) + 1;
 }
 
+bool Ledger::given(Counter counter, uint64_t number) const {
+  return number != 0 && number <= layout().given[static_cast<size_t>(counter)];
+}
+
 std::optional<uint32_t> Ledger::take_slot() {
   const std::lock_guard guard(slots_->lock);
   for (uint32_t tried = 0; tried < kSlots; ++tried) {

@@ -48,6 +48,8 @@ class Ledger {
   // The first of `count` numbers that were never given out before, by whichever broker.
   uint64_t next(Counter counter, uint64_t count = 1);
 
+  bool given(Counter counter, uint64_t number) const;
+
   // A free slot, cleared; none when all are taken.
   std::optional<uint32_t> take_slot();
   // A predecessor's, as it is. False: out of range or taken.

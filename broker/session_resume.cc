@@ -74,10 +74,14 @@ Result<std::optional<Record>> Session::done_before(Request& request) {
       return ipc::make_reply(request.type, request.seq, reply);
     }
     case UARENA_MSG_ARENA_DELETE:
-      if (const uint64_t id = std::get<uarena_arena_ref>(request.body).id;
-          id != 0 && !services_.arenas.find(id))
-        return empty();
-      break;
+      if (find_arena(request)) break;
+      // A number that was given out belonged to an arena, which is gone. A name may never have.
+      if (const uint64_t id = std::get<uarena_arena_ref>(request.body).id; id != 0)
+        return services_.estate.ledger().given(Ledger::Counter::arena, id) ? empty() : std::nullopt;
+      return fail(EOWNERDEAD,
+                  "the broker died while it carried out ARENA_DELETE, and there is no arena "
+                  "called {} now: whether it deleted one is unknown",
+                  request.name());
     case UARENA_MSG_ATTACH_READY: {
       const auto found = attachments_.find(std::get<uarena_attach_ready>(request.body).arena_id);
       if (found != attachments_.end() && found->second.faults) return empty();
