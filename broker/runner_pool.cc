@@ -39,6 +39,7 @@ RunnerPool::~RunnerPool() {
   stop(std::chrono::milliseconds(0));
   std::unique_lock guard(lock_);
   ended_.wait(guard, [this] { return running_ == 0; });
+  for (auto& [socket, channel] : channels_) ipc::close_connection(std::move(channel.socket));
 }
 
 bool RunnerPool::stop(std::chrono::milliseconds limit) {
