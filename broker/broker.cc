@@ -125,10 +125,14 @@ Result<void> Broker::resume(LeftClient& left) {
   session->resume(std::move(kept));
   size_t n = 0;
   for (auto& [entry, fd] : left.userfaultfds) {
-    auto arena = arenas_.find(entry.second);
-    if (!arena) return fail(ENOENT, "its arena {} is not there", entry.second);
-    auto resumed = session->resume_attachment(arena, std::move(fd), std::move(holds[n++]));
-    if (!resumed) return resumed;
+    EstateHold its = std::move(holds[n++]);
+    const auto arena = arenas_.find(entry.second);
+    const auto resumed = arena ? session->resume_attachment(arena, std::move(fd), std::move(its))
+                               : fail(ENOENT, "arena {} could not be taken over", entry.second);
+    // The client goes on without that one.
+    if (!resumed)
+      log(LogLevel::error, "takeover.lost",
+          {{"name", entry.name()}, {"error", resumed.error().message}});
   }
   for (auto& [entry, fd] : left.channels) {
     const auto slot = static_cast<uint32_t>(entry.second);
