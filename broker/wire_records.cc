@@ -19,6 +19,11 @@ uarena_arena_info to_wire(const Arena& arena, uint32_t clients, uint32_t program
   info.owner_uid = arena.owner_uid();
   info.fault = UARENA_FAULT_SERVED;
   ipc::set_text(info.name, arena.name());
+  const CutOffRuns cut_off = arena.cut_off_runs();
+  info.cut_off_runs = cut_off.count;
+  info.cut_off_program = cut_off.program_id;
+  info.cut_off_ns = cut_off.when_ns;
+  ipc::set_text(info.cut_off_name, cut_off.program);
   return info;
 }
 

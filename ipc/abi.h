@@ -134,6 +134,12 @@ struct uarena_arena_info {
   uint32_t owner_uid;
   uint32_t fault; /* enum uarena_fault_way */
   char name[UARENA_NAME_SIZE];
+  /* Runs that the death of a broker cut off in the middle, and the last of them. What such a run had
+   * done to the arena until then, it has done; nobody knows how much that is. */
+  uint64_t cut_off_runs;
+  uint64_t cut_off_program; /* id */
+  uint64_t cut_off_ns;      /* CLOCK_REALTIME */
+  char cut_off_name[UARENA_NAME_SIZE];
 };
 struct uarena_arena_reply {
   struct uarena_msg msg;
@@ -353,14 +359,14 @@ struct uarena_status_reply {
 /* The same for answers and for the records inside them. */
 #define UARENA_ERROR_SIZE_V1 24u
 #define UARENA_HELLO_REPLY_SIZE_V1 40u
-#define UARENA_ARENA_REPLY_SIZE_V1 152u
+#define UARENA_ARENA_REPLY_SIZE_V1 240u
 #define UARENA_LIST_REPLY_SIZE_V1 32u
 #define UARENA_PROG_LOAD_REPLY_SIZE_V1 40u
 #define UARENA_PROG_RUN_REPLY_SIZE_V1 40u
 #define UARENA_TEXT_REPLY_SIZE_V1 24u
 #define UARENA_PAGE_OP_REPLY_SIZE_V1 32u
 #define UARENA_STATUS_REPLY_SIZE_V1 152u
-#define UARENA_ARENA_INFO_SIZE_V1 136u
+#define UARENA_ARENA_INFO_SIZE_V1 224u
 #define UARENA_PROG_INFO_SIZE_V1 240u
 #define UARENA_MAP_INFO_SIZE_V1 88u
 #define UARENA_CLIENT_INFO_SIZE_V1 56u

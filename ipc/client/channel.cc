@@ -5,6 +5,8 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <cstring>
+
 namespace uarena::ipc {
 namespace {
 
@@ -37,7 +39,21 @@ std::unexpected<Error> Channel::lost(int code, std::string what) {
   return std::unexpected(Error{code, std::move(what), Why::unreachable});
 }
 
-Result<Record> Channel::exchange(uint16_t type, const Record& request, std::span<const int> fds) {
+// A broker that died between answering a request and taking it out of the socket has a successor
+// that answers it again. Such answers are older than the one that is waited for.
+Result<Record> Channel::receive_answer(uint64_t seq) {
+  constexpr int kMostOld = 16;  // one for each death in between
+  for (int old = 0;; ++old) {
+    Result<Record> answer = receive_record(socket_.get());
+    uarena_msg header{};
+    if (!answer || answer->bytes.size() < sizeof header || old == kMostOld) return answer;
+    std::memcpy(&header, answer->bytes.data(), sizeof header);
+    if (header.seq == 0 || header.seq >= seq) return answer;
+  }
+}
+
+Result<Record> Channel::exchange(uint16_t type, uint64_t seq, const Record& request,
+                                 std::span<const int> fds) {
   if (broken_) return std::unexpected(*broken_);
   if (auto sent = send_record(socket_.get(), request.bytes, fds); !sent) {
     if (sent.error().code == EAGAIN) return lost(ETIMEDOUT, "the broker does not take requests");
@@ -45,7 +61,7 @@ Result<Record> Channel::exchange(uint16_t type, const Record& request, std::span
     return lost(EPIPE, fmt::format("the broker is gone: {} could not be sent", message_name(type)));
   }
 
-  Result<Record> answer = receive_record(socket_.get());
+  Result<Record> answer = receive_answer(seq);
   if (answer) return answer;
   const int code = answer.error().code;
   // The record is through, only its content is not.

@@ -36,7 +36,7 @@ class Channel {
       return std::unexpected(Refusal{std::move(ok.error()), false, Fd()});
     const std::lock_guard lock(mutex_);
     const uint64_t seq = ++seq_;
-    auto answer = exchange(type, make_request(type, seq, body, payload), fds);
+    auto answer = exchange(type, seq, make_request(type, seq, body, payload), fds);
     if (!answer) return std::unexpected(Refusal{std::move(answer.error()), false, Fd()});
     auto reply = decode_reply_untrusted<T>(std::move(*answer), type, seq);
     // Whoever answers something else may do so for ever: nothing on this socket can be believed.
@@ -52,7 +52,9 @@ class Channel {
   int socket() const { return socket_.get(); }
 
  private:
-  Result<Record> exchange(uint16_t type, const Record& request, std::span<const int> fds);
+  Result<Record> exchange(uint16_t type, uint64_t seq, const Record& request,
+                          std::span<const int> fds);
+  Result<Record> receive_answer(uint64_t seq);
   std::unexpected<Error> lost(int code, std::string what);
 
   const Fd socket_;

@@ -32,6 +32,8 @@ void fill(uarena_info* out, const uarena_arena_info& info) {
   out->programs = info.programs;
   out->faults = info.faults;
   out->blocks = info.blocks;
+  out->cut_off_runs = info.cut_off_runs;
+  out->cut_off_program = info.cut_off_program;
   uarena::ipc::set_text(out->name, uarena::ipc::get_text(info.name));
 }
 

@@ -83,6 +83,26 @@ TEST_F(ChannelTest, AnAnswerToSomethingElseEndsTheChannel) {
   EXPECT_EQ(receive_record(peer_.get(), Wait::no).error().code, EAGAIN);
 }
 
+// The broker died between answering and taking the request out of the socket: its successor answers
+// once more, which nobody waits for.
+TEST_F(ChannelTest, AnswersToOlderRequestsArePassedOver) {
+  std::thread peer = answer_once([](Request&, Record&) {});
+  EXPECT_TRUE(ask_status());
+  peer.join();
+  for (int i = 0; i < 3; ++i)
+    ASSERT_TRUE(send_record(peer_.get(), make_error(1, {EOWNERDEAD, "outcome unknown"})));
+  peer = answer_once([](Request&, Record&) {});
+  EXPECT_TRUE(ask_status());
+  peer.join();
+  EXPECT_FALSE(channel_->is_lost());
+  // But nobody is believed who sends nothing else.
+  for (int i = 0; i < 20; ++i)
+    ASSERT_TRUE(send_record(peer_.get(), make_error(1, {EOWNERDEAD, "outcome unknown"})));
+  const auto refused = ask_status();
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().error.code, EPROTO);
+}
+
 TEST_F(ChannelTest, TooManyDescriptorsAreOneFailedRequest) {
   const Fd file = memory_file();
   std::thread peer = answer_once([](Request&, Record& reply) {

@@ -41,12 +41,15 @@ class FakeManager {
   const std::string& address() const { return address_; }
   void go_away() { socket_.reset(); }
 
-  // The next message that is not about the ledger, which every broker puts; without a limit only
-  // what is there already.
+  // The next message that is not about the ledger or a client, which every broker puts; without a
+  // limit only what is there already.
   Message next(std::chrono::milliseconds limit = {}) {
     for (;;) {
       Message message = receive(limit);
-      if (message.text.find("\nFDNAME=ledger\n") == std::string::npos) return message;
+      const auto about = [&](const char* name) {
+        return message.text.find(std::string("FDNAME=") + name) != std::string::npos;
+      };
+      if (!about("ledger") && !about("client.")) return message;
     }
   }
   Message receive(std::chrono::milliseconds limit) {

@@ -34,6 +34,10 @@ uarena_arena_info heap() {
   arena.faults = 1200;
   arena.blocks = 1234;
   arena.owner_uid = 1000;
+  arena.cut_off_runs = 1;
+  arena.cut_off_program = 7;
+  arena.cut_off_ns = 1'700'000'000'000'000'000;
+  put(arena.cut_off_name, "build");
   put(arena.name, "heap");
   return arena;
 }

@@ -50,6 +50,14 @@ std::string utc(uint64_t nanoseconds) {
 
 std::string number(uint64_t value) { return fmt::format("{}", value); }
 
+// Runs that a broker's death cut off: what they left may be half done.
+std::string cut_off_text(const uarena_arena_info& arena) {
+  if (arena.cut_off_runs == 0) return "none";
+  return fmt::format("{}; the last: program {} (id {}), begun {}, outcome unknown",
+                     grouped(arena.cut_off_runs), escaped(wire_name(arena.cut_off_name)),
+                     arena.cut_off_program, utc(arena.cut_off_ns));
+}
+
 }  // namespace
 
 boost::json::object arena_json(const uarena_arena_info& arena) {
@@ -66,7 +74,11 @@ boost::json::object arena_json(const uarena_arena_info& arena) {
           {"programs", arena.programs},
           {"faults", json_count(arena.faults)},
           {"blocks", json_count(arena.blocks)},
-          {"owner_uid", arena.owner_uid}};
+          {"owner_uid", arena.owner_uid},
+          {"cut_off_runs", json_count(arena.cut_off_runs)},
+          {"cut_off_program", json_count(arena.cut_off_program)},
+          {"cut_off_name", printable(wire_name(arena.cut_off_name))},
+          {"cut_off_ns", json_count(arena.cut_off_ns)}};
 }
 
 boost::json::object arenas_json(std::span<const uarena_arena_info> arenas) {
@@ -92,7 +104,8 @@ std::string arena_text(const uarena_arena_info& arena, const Output& output) {
        {"faults", grouped(arena.faults)},
        {"clients", grouped(arena.clients)},
        {"programs", grouped(arena.programs)},
-       {"owner uid", number(arena.owner_uid)}});
+       {"owner uid", number(arena.owner_uid)},
+       {"cut-off runs", cut_off_text(arena)}});
 }
 
 std::string arenas_text(std::span<const uarena_arena_info> arenas, const Output& output) {

@@ -70,7 +70,11 @@ std::string info_text(const uarena_arena_info& arena) {
                 {"programs", number(arena.programs)},
                 {"faults", number(arena.faults)},
                 {"blocks", number(arena.blocks)},
-                {"owner_uid", number(arena.owner_uid)}});
+                {"owner_uid", number(arena.owner_uid)},
+                {"cut_off_runs", number(arena.cut_off_runs)},
+                {"cut_off_program", number(arena.cut_off_program)},
+                {"cut_off_name", text_of(arena.cut_off_name)},
+                {"cut_off_ns", number(arena.cut_off_ns)}});
 }
 
 std::string pages_text(const uarena_arena_info& arena,

@@ -18,6 +18,10 @@
  * Errors: every function that returns int returns 0 (or a count) on success and a negative errno on
  * failure; uarena_error() then has one sentence that says what was wrong and what is allowed. A
  * failed call changes nothing.
+ * A broker that dies under a keeper or a service manager has a successor that goes on where it was:
+ * attachments, faults, connections. A request that it had begun and that must not be carried out twice
+ * (a run, a load, an unload, pages allocated, freed or reserved) then fails with -EOWNERDEAD: its outcome
+ * is unknown. Without them the connection is lost (-ECONNRESET, -EPIPE).
  * Threads: calls on one connection are serialised by the library; different threads may share it.
  * uarena_error() and uarena_why() belong to the calling thread.
  * Ownership: everything that the library returns by pointer is freed by the function named beside
@@ -72,6 +76,10 @@ struct uarena_info {
   uint64_t faults;
   uint64_t blocks; /* pages that the memory file really holds */
   char name[64];
+  /* Runs that the death of a broker cut off in the middle (uarena_prog_run gave -EOWNERDEAD), and the
+   * id of the last one's program: what they had done until then, they have done. */
+  uint64_t cut_off_runs;
+  uint64_t cut_off_program;
 };
 
 struct uarena_prog {
@@ -148,7 +156,7 @@ int uarena_prog_load(uarena_conn *conn, const char *path, uint64_t arena_id, str
                      size_t max);
 /* Runs a program once in the broker. `ctx` (may be NULL with ctx_size 0) is passed in and written
  * back. *retval receives the low 32 bits of R0; *duration_ns (may be NULL) the time of the run.
- * -ETIMEDOUT or a lost connection while it runs: the outcome is unknown. */
+ * -EOWNERDEAD, -ETIMEDOUT or a lost connection while it runs: the outcome is unknown. */
 int uarena_prog_run(uarena_conn *conn, uint64_t prog_id, void *ctx, size_t ctx_size, int32_t *retval,
                     uint64_t *duration_ns);
 int uarena_prog_unload(uarena_conn *conn, uint64_t prog_id);
