@@ -99,10 +99,10 @@ void Broker::take_over(EstateEntries& left) {
   take_over_objects(left, *estate_, programs_, accounts_);
   mark_cut_off_runs(left, *estate_, programs_);
   for (LeftClient& client : take_over_clients(left)) {
-    const uint64_t id = client.id;
-    if (auto resumed = resume(std::move(client)); !resumed)
+    if (auto resumed = resume(client); !resumed)
       log(LogLevel::warning, "client.not_resumed",
-          {{"client", id}, {"error", resumed.error().message}});
+          {{"client", client.id}, {"error", resumed.error().message}});
+    close_left(client);
   }
   drop_entries(left, *estate_);
   log(LogLevel::info, "daemon.took_over",
@@ -110,7 +110,7 @@ void Broker::take_over(EstateEntries& left) {
 }
 
 // Holds first, so that they are struck out whatever happens.
-Result<void> Broker::resume(LeftClient left) {
+Result<void> Broker::resume(LeftClient& left) {
   EstateHold kept(*estate_, {EstateEntry::Kind::client, left.id});
   std::vector<EstateHold> holds;
   for (const auto* list : {&left.userfaultfds, &left.channels})

@@ -47,7 +47,7 @@ class Broker {
       : options_(options), store_(std::move(store)), estate_(std::move(estate)) {}
   Result<void> start(Inherited inherited, EstateEntries left);
   void take_over(EstateEntries& left);
-  Result<void> resume(LeftClient client);
+  Result<void> resume(LeftClient& client);
   Result<void> take_devices(Inherited& inherited);
   void close_leftovers(Inherited& inherited);
   Result<void> start_watchdog();

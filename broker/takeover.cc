@@ -135,6 +135,14 @@ std::vector<LeftClient> take_over_clients(EstateEntries& entries) {
   return clients;
 }
 
+void close_left(LeftClient& client) {
+  std::vector<Fd> fds;
+  for (auto& [entry, fd] : client.userfaultfds) fds.push_back(std::move(fd));
+  ipc::close_untrusted(std::move(fds));
+  for (auto& [entry, fd] : client.channels) ipc::close_connection(std::move(fd));
+  ipc::close_connection(std::move(client.socket));
+}
+
 void drop_entries(EstateEntries& entries, Estate& estate) {
   std::vector<Fd> fds;
   for (auto& [entry, fd] : entries) {

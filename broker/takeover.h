@@ -46,6 +46,8 @@ void take_over_objects(EstateEntries& entries, Estate& estate, ProgramRegistry& 
 void mark_cut_off_runs(const EstateEntries& entries, const Estate& estate,
                        const ProgramRegistry& programs);
 std::vector<LeftClient> take_over_clients(EstateEntries& entries);
+// Closes what could not go on.
+void close_left(LeftClient& client);
 // Strikes and closes what nobody has taken.
 void drop_entries(EstateEntries& entries, Estate& estate);
 

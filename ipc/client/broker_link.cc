@@ -18,6 +18,10 @@ constexpr const char* kSystemSocket = "/run/uarena/uarena.sock";
 // How long a broker may take to accept and greet when the caller sets no limit.
 constexpr std::chrono::seconds kHelloLimit{10};
 
+constexpr int kConnectTries = 5;
+
+bool is_lost(const Error& error) { return error.code == ECONNRESET || error.code == EPIPE; }
+
 // None: for as long as it takes.
 void set_limit(int socket, BrokerLink::Limit limit) {
   const auto us = std::chrono::microseconds(limit.value_or(std::chrono::milliseconds(0)));
@@ -80,9 +84,14 @@ std::string default_socket_path() {
 
 Result<std::unique_ptr<BrokerLink>> BrokerLink::connect(const std::string& path, Limit limit) {
   const std::string where = path.empty() ? default_socket_path() : path;
-  auto socket = connect_socket(where, limit);
-  if (!socket) return std::unexpected(std::move(socket.error()));
-  return greet(std::move(*socket), where, limit);
+  for (int tries = 1;; ++tries) {
+    auto socket = connect_socket(where, limit);
+    if (!socket) return std::unexpected(std::move(socket.error()));
+    auto link = greet(std::move(*socket), where, limit);
+    // A broker that dies before it has greeted us does not know us; its successor, who has the same
+    // socket, will.
+    if (link || !is_lost(link.error()) || tries == kConnectTries) return link;
+  }
 }
 
 Result<std::unique_ptr<BrokerLink>> BrokerLink::greet(Fd socket, const std::string& path,
