@@ -108,6 +108,7 @@ Result<void> ProgramRegistry::load_again(ObjectFile file,
     ++object->loaded;
   }
   loading.commit();
+  if (object->loaded == 0) strike(*object);  // the predecessor died before it came to that
   return {};
 }
 
