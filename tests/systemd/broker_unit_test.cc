@@ -50,6 +50,33 @@ TEST_F(BrokerUnit, ServesFaultsOfOtherUsers) {
               HasSubstr("allocated      2 pages"));
 }
 
+// The group may open /dev/userfaultfd (60-uarena.rules), and who may gets its system calls served.
+TEST_F(BrokerUnit, ServesSystemCallsOfTheGroup) {
+  ASSERT_EQ(machine_->run({"test", "-e", "/dev/userfaultfd"}).exit_code(), 0) << "this kernel's";
+  create("heap");
+  create("strict", {"--segv-on-fault"});
+  const auto subject = [&](const std::string& arena) {
+    return machine_->run({"subject", "/run/uarena/uarena.sock", arena, "syscalls"}, kMember);
+  };
+  EXPECT_EQ(subject("heap").out, "served=1 before=4096 made=0 after=4096\n");
+  EXPECT_THAT(machine_->log(), HasSubstr("full=true"));
+  EXPECT_THAT(subject("strict").err, HasSubstr("prefault"));
+}
+
+TEST_F(BrokerUnit, SystemCallsOfThoseWithoutTheDeviceGetEfault) {
+  if (ok({"cat", "/proc/sys/vm/unprivileged_userfaultfd"}) != "0\n")
+    GTEST_SKIP() << "userfaultfd(2) gives everyone full ones here";
+  for (const Words& closing : {Words{"chmod", "600", "/dev/userfaultfd"},
+                               Words{"ln", "-sf", "/dev/null", "/dev/userfaultfd"}}) {
+    ok(closing);
+    create("heap");
+    EXPECT_EQ(ok({"subject", "/run/uarena/uarena.sock", "heap", "syscalls"}, kMember),
+              "served=0 before=-14 made=1 after=4096\n");
+    ok({"uarena", "arena", "delete", "heap"}, kMember);
+  }
+  EXPECT_THAT(machine_->log(), Not(HasSubstr("full=true")));
+}
+
 TEST_F(BrokerUnit, SignalsOtherUsers) {
   create("strict", {"--segv-on-fault", "--addr", "0x7e9100000000"});
   for (const User user : {kMember, kOtherMember}) {
