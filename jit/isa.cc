@@ -45,37 +45,6 @@ std::string invalid(const Insn& i) {
                      unsigned{i.dst}, unsigned{i.src}, i.off, i.imm);
 }
 
-const char* alu_sign(uint8_t op, bool is_signed) {
-  switch (op) {
-    case kAdd:
-      return "+=";
-    case kSub:
-      return "-=";
-    case kMul:
-      return "*=";
-    case kDiv:
-      return is_signed ? "s/=" : "/=";
-    case kOr:
-      return "|=";
-    case kAnd:
-      return "&=";
-    case kLsh:
-      return "<<=";
-    case kRsh:
-      return ">>=";
-    case kMod:
-      return is_signed ? "s%=" : "%=";
-    case kXor:
-      return "^=";
-    case kMov:
-      return "=";
-    case kArsh:
-      return "s>>=";
-    default:
-      return nullptr;
-  }
-}
-
 std::string alu(const Insn& i) {
   const uint8_t op = insn_op(i.code);
   const bool wide = insn_class(i.code) == kAlu64;
@@ -94,8 +63,8 @@ std::string alu(const Insn& i) {
   if (op == kMov && uses_register(i.code) && (i.off == 8 || i.off == 16 || i.off == 32))
     return fmt::format("{}{} = (s{}){}{}", r, dst, i.off, r, src);
   if (i.off != 0 && (i.off != 1 || (op != kDiv && op != kMod))) return invalid(i);
-  const char* sign = alu_sign(op, (op == kDiv || op == kMod) && i.off == 1);
-  if (sign == nullptr) return invalid(i);
+  const std::string_view sign = alu_sign(op, (op == kDiv || op == kMod) && i.off == 1);
+  if (sign.empty()) return invalid(i);
   if (uses_register(i.code)) return fmt::format("{}{} {} {}{}", r, dst, sign, r, src);
   return fmt::format("{}{} {} {}", r, dst, sign, i.imm);
 }
@@ -227,6 +196,37 @@ std::string constant(std::span<const Insn> program, size_t at) {
 }
 
 }  // namespace
+
+std::string_view alu_sign(uint8_t op, bool is_signed) {
+  switch (op) {
+    case kAdd:
+      return "+=";
+    case kSub:
+      return "-=";
+    case kMul:
+      return "*=";
+    case kDiv:
+      return is_signed ? "s/=" : "/=";
+    case kOr:
+      return "|=";
+    case kAnd:
+      return "&=";
+    case kLsh:
+      return "<<=";
+    case kRsh:
+      return ">>=";
+    case kMod:
+      return is_signed ? "s%=" : "%=";
+    case kXor:
+      return "^=";
+    case kMov:
+      return "=";
+    case kArsh:
+      return "s>>=";
+    default:
+      return {};
+  }
+}
 
 std::string disassemble(std::span<const Insn> program, size_t at) {
   if (at >= program.size()) return fmt::format("(no instruction {})", at);

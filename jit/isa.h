@@ -127,6 +127,10 @@ inline constexpr bool is_kfunc_call(const Insn& i) {
   return i.code == (kJmp | kCall) && i.src == kPseudoKfuncCall;
 }
 
+// The operator of an arithmetic operation ("+=", "s>>="); empty for negation and byte swaps, which
+// are not written with one, and for what is no operation.
+std::string_view alu_sign(uint8_t op, bool is_signed = false);
+
 // The text of the instruction at `at`, in the form of the kernel's own disassembler
 // ("r1 = *(u64 *)(r2 +8)", "r1 = addr_space_cast(r1, 0, 1)"). Never reads past the span.
 std::string disassemble(std::span<const Insn> program, size_t at);

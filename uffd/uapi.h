@@ -9,6 +9,8 @@
 
 #include <cstdint>
 
+#include "ipc/base/uapi.h"
+
 #ifndef UFFD_FEATURE_WP_UNPOPULATED
 #define UFFD_FEATURE_WP_UNPOPULATED (1 << 13)
 #endif
@@ -32,6 +34,10 @@
 #endif
 
 namespace uarena::uffd {
+
+// What the rooms that may not include the header say instead.
+static_assert(kUffdUserModeOnly == UFFD_USER_MODE_ONLY);
+static_assert(kUserfaultfdIocNew == USERFAULTFD_IOC_NEW);
 
 // UFFDIO_POISON (6.6): marks pages so that touching them is a SIGBUS.
 struct UffdioPoison {

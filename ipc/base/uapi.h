@@ -9,6 +9,10 @@ namespace uarena {
 // userfaultfd(2): faults from kernel mode are not delivered (<linux/userfaultfd.h>, Linux 5.11).
 inline constexpr int kUffdUserModeOnly = 1;
 
+// ioctl(2) on an open /dev/userfaultfd: a userfaultfd that takes faults from kernel mode, whoever
+// asks (USERFAULTFD_IOC_NEW, Linux 6.1).
+inline constexpr unsigned long kUserfaultfdIocNew = 0xAA00;
+
 // memfd_create(2): never executable, and no way to make it so (Linux 6.3).
 inline constexpr unsigned kMfdNoexecSeal = 0x0008;
 

@@ -2,6 +2,8 @@
 // mapped.
 #include "ipc/client/attachment.h"
 
+#include <fcntl.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -48,14 +50,23 @@ struct RawUserfaultfd {
   bool full = false;  // takes faults from kernel mode
 };
 
+constexpr int kFlags = O_CLOEXEC | O_NONBLOCK;
+
+// For whom the system call refuses a full one: an administrator may have opened the device to him
+// (systemd/udev). None if not.
+Fd userfaultfd_by_device() {
+  const Fd device(::open("/dev/userfaultfd", O_RDWR | O_CLOEXEC));
+  return device ? Fd(::ioctl(device.get(), kUserfaultfdIocNew, kFlags)) : Fd();
+}
+
 // SEGV_ON_FAULT wants system calls to fail with EFAULT, which user-mode-only does by itself. For
-// demand-zero a full one is better, and needs a privilege.
+// demand-zero a full one is better, and needs a privilege or the device.
 Result<RawUserfaultfd> new_userfaultfd(bool want_full) {
-  constexpr int kFlags = O_CLOEXEC | O_NONBLOCK;
   if (want_full) {
     Fd fd(static_cast<int>(::syscall(SYS_userfaultfd, kFlags)));
+    if (!fd && errno != EPERM) return fail_errno(errno, "cannot make a userfaultfd");
+    if (!fd) fd = userfaultfd_by_device();
     if (fd) return RawUserfaultfd{std::move(fd), true};
-    if (errno != EPERM) return fail_errno(errno, "cannot make a userfaultfd");
   }
   Fd fd(static_cast<int>(::syscall(SYS_userfaultfd, kFlags | kUffdUserModeOnly)));
   if (!fd) return fail_errno(errno, "cannot make a userfaultfd for user mode");

@@ -7,35 +7,9 @@ namespace {
 
 bool wide(const Insn& i) { return insn_class(i.code) == kAlu64; }
 
-const char* sign_of(uint8_t op) {
-  switch (op) {
-    case kAdd:
-      return "+=";
-    case kSub:
-      return "-=";
-    case kMul:
-      return "*=";
-    case kDiv:
-      return "/=";
-    case kOr:
-      return "|=";
-    case kAnd:
-      return "&=";
-    case kLsh:
-      return "<<=";
-    case kRsh:
-      return ">>=";
-    case kMod:
-      return "%=";
-    case kXor:
-      return "^=";
-    case kNeg:
-      return "neg";
-    case kEnd:
-      return "byte swap";
-    default:
-      return "s>>=";
-  }
+// As the kernel's verifier calls it.
+std::string_view name_of(uint8_t op) {
+  return op == kNeg ? "neg" : op == kEnd ? "byte swap" : alu_sign(op);
 }
 
 Op op_of(const Insn& i) {
@@ -121,7 +95,7 @@ Checked<> step_unary(Walk& walk) {
   Reg& dst = walk.reg(i.dst);
   if (dst.is_broker_pointer())
     return walk.fail(EACCES, "R{} pointer arithmetic with {} operator prohibited", unsigned{i.dst},
-                     sign_of(insn_op(i.code)));
+                     name_of(insn_op(i.code)));
   const Scalar number = number_of(dst);
   const auto bits = static_cast<unsigned>(i.imm);
   const Scalar zero = Scalar::constant(0);
@@ -142,9 +116,9 @@ Checked<> step_pointer(Walk& walk, const Reg& src) {
   const unsigned n = i.dst;
   if (!wide(i)) return walk.fail(EACCES, "R{} 32-bit pointer arithmetic prohibited", n);
   if (dst.kind != Kind::scalar && src.kind != Kind::scalar)
-    return walk.fail(EACCES, "R{} pointer {} pointer prohibited", n, sign_of(op));
+    return walk.fail(EACCES, "R{} pointer {} pointer prohibited", n, name_of(op));
   if (op != kAdd && op != kSub)
-    return walk.fail(EACCES, "R{} pointer arithmetic with {} operator prohibited", n, sign_of(op));
+    return walk.fail(EACCES, "R{} pointer arithmetic with {} operator prohibited", n, name_of(op));
   const Reg pointer = dst.kind == Kind::scalar ? src : dst;
   if (pointer.kind == Kind::map_ptr)
     return walk.fail(EACCES, "R{} pointer arithmetic on map_ptr prohibited", n);

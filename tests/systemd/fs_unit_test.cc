@@ -26,6 +26,7 @@ class FsUnit : public InMachine {
 TEST_F(FsUnit, ShowsArenasToTheGroup) {
   systemctl({"start", kFs});
   EXPECT_EQ(mounts(), 1);
+  EXPECT_THAT(machine_->log(), HasSubstr("event=fs.ready mount=\"inherited\" socket="));
   EXPECT_THAT(top(), HasSubstr("heap"));
   EXPECT_NE(machine_->run({"ls", "/run/uarena/fs"}, kStranger).exit_code(), 0);
   const std::string pid = machine_->property(kFs, "MainPID");

@@ -43,15 +43,19 @@ class InMachine : public ::testing::Test {
   }
   std::string broker(const std::string& name) { return machine_->property(kBroker, name); }
 
-  // Waits until a unit is in that state. systemd tells whoever is on its bus; here is none, so it
-  // is asked every few ms.
-  bool wait_for_state(const std::string& unit, const std::string& state) {
+  // Waits until a property of a unit has that value. systemd tells whoever is on its bus; here is
+  // none, so it is asked every few ms.
+  bool wait_for_property(const std::string& unit, const std::string& name,
+                         const std::string& value) {
     const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-    while (machine_->property(unit, "ActiveState") != state) {
+    while (machine_->property(unit, name) != value) {
       if (std::chrono::steady_clock::now() > end) return false;
       ::poll(nullptr, 0, 5);
     }
     return true;
+  }
+  bool wait_for_state(const std::string& unit, const std::string& state) {
+    return wait_for_property(unit, "ActiveState", state);
   }
 
   // A client that stays attached to an arena, has said so, and obeys lines: `read PAGE`.

@@ -127,13 +127,13 @@ TEST(Parser, PrefixesAndSynonyms) {
 }
 
 TEST(Parser, AmbiguousPrefixesNameTheCandidates) {
-  EXPECT_EQ(error_of({"p", "list"}), "uarena: \"p\" is ambiguous: page or prog");
+  EXPECT_EQ(error_of({"p", "list"}), "\"p\" is ambiguous: page or prog");
   EXPECT_EQ(error_of({"prog", "l"}), "prog: \"l\" is ambiguous: list or load");
 }
 
 TEST(Parser, UnknownWordsNameWhatExists) {
   EXPECT_EQ(error_of({"top"}),
-            "uarena: unknown object \"top\"; there are arena, page, prog, client, daemon, help");
+            "unknown object \"top\"; there are arena, page, prog, client, daemon, help");
   EXPECT_EQ(error_of({"prog", "log", "3"}),
             "prog: unknown command \"log\"; there are show, load, run, dump, unload, help");
   EXPECT_EQ(error_of({"daemon", "metrics"}),
@@ -141,7 +141,7 @@ TEST(Parser, UnknownWordsNameWhatExists) {
   EXPECT_EQ(error_of({"prog", "dump", "asm", "3"}),
             "prog: unknown WHAT \"asm\"; there are xlated, jited");
   EXPECT_EQ(error_of({""}),
-            "uarena: unknown object \"\"; there are arena, page, prog, client, daemon, help");
+            "unknown object \"\"; there are arena, page, prog, client, daemon, help");
   EXPECT_THAT(error_of({"\x1b[2J"}), HasSubstr("unknown object \"\\x1b[2J\""));
 }
 

@@ -201,18 +201,27 @@ TEST(Views, TextGolden) {
   expect_golden("arena_list.txt", arenas_text(arenas, output));
   expect_golden("page_list.txt", pages_text(pages(), output));
   expect_golden("prog_load.txt", loaded_text(loaded(), output));
-  expect_golden("prog_list.txt", programs_text(programs, output));
-  expect_golden("prog_show.txt", program_text(program(3, "build"), output));
+  expect_golden("prog_list.txt", programs_text(programs, arenas, output));
+  expect_golden("prog_show.txt", program_text(program(3, "build"), arenas, output));
   expect_golden("prog_run.txt", run_text(outcome(), true, output));
   expect_golden("client_list.txt", clients_text(clients, output));
   expect_golden("client_show.txt", client_text(clients[1], output));
   expect_golden("daemon_status.txt", status_text(status(), output));
 }
 
+// An arena that was deleted while the lists were asked for.
+TEST(Views, AnArenaWithoutANameIsItsId) {
+  CapturedOutput captured;
+  EXPECT_THAT(program_text(program(3, "build"), {}, captured.output),
+              testing::HasSubstr(" id 1\n"));
+  const std::vector<uarena_prog_info> programs = {program(3, "build")};
+  EXPECT_THAT(programs_text(programs, {}, captured.output), testing::HasSubstr("  id 1  "));
+}
+
 TEST(Views, EmptyListsSaySo) {
   CapturedOutput captured;
   EXPECT_EQ(arenas_text({}, captured.output), "no arenas\n");
-  EXPECT_EQ(programs_text({}, captured.output), "no programs\n");
+  EXPECT_EQ(programs_text({}, {}, captured.output), "no programs\n");
   EXPECT_EQ(clients_text({}, captured.output), "no clients\n");
   EXPECT_EQ(pages_text({"heap", 0, 1, {}}, captured.output), "no pages\n");
 }

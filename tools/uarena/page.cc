@@ -30,25 +30,16 @@ Result<ArenaPages> fetch(Context& context) {
                                          arena->max_entries, std::move(*extents)}};
 }
 
-Result<void> list(Context& context) {
+// list and map are one thing to a script, and differ in how a person sees it.
+template <std::string (*text_of)(const PageMapInput&, const Output&)>
+Result<void> show(Context& context) {
   auto pages = fetch(context);
   if (!pages) return std::unexpected(pages.error());
   Output& output = context.output();
   if (output.json())
     output.json(pages_json(pages->map));
   else
-    output.text(pages_text(pages->map, output));
-  return {};
-}
-
-Result<void> map(Context& context) {
-  auto pages = fetch(context);
-  if (!pages) return std::unexpected(pages.error());
-  Output& output = context.output();
-  if (output.json())
-    output.json(pages_json(pages->map));
-  else
-    output.text(draw_page_map(pages->map, output));
+    output.text(text_of(pages->map, output));
   return {};
 }
 
@@ -173,7 +164,7 @@ Object page_object() {
             .details = "Origins: program (bpf_arena_alloc_pages), fault (a client touched it), "
                        "client (uarena_alloc), reserved (taken, but no page).",
             .example = "uarena -j page list heap",
-            .run = list},
+            .run = show<pages_text>},
            {.names = {"map"},
             .arguments = {arena},
             .flags = {},
@@ -181,7 +172,7 @@ Object page_object() {
             .details = "Only rows that hold something are drawn; the scale follows what is there "
                        "and the width of the terminal (COLUMNS). With -j the same as page list.",
             .example = "uarena page map heap",
-            .run = map},
+            .run = show<draw_page_map>},
            {.names = {"dump"},
             .arguments = {arena},
             .flags =

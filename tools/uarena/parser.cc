@@ -62,7 +62,7 @@ class Parser {
     Names names;
     for (const Object& object : command_table()) names.push_back({object.name});
     names.push_back({"help"});
-    auto found = match_prefix("uarena", "object", word, names);
+    auto found = match_prefix("", "object", word, names);
     if (!found) {
       object_failed_ = true;
       return wrong(found.error());
@@ -265,10 +265,11 @@ Result<size_t> match_prefix(std::string_view where, std::string_view kind, std::
     fitting += (fitting.empty() ? "" : " or ") + std::string(*name);
   }
   if (fits.size() == 1) return fits[0];
+  const std::string colon = where.empty() ? "" : fmt::format("{}: ", where);
   if (fits.empty())
-    return fail(Why::usage, EINVAL, "{}: unknown {} \"{}\"; there are {}", where, kind,
-                escaped(word), main_names(candidates));
-  return fail(Why::usage, EINVAL, "{}: \"{}\" is ambiguous: {}", where, escaped(word), fitting);
+    return fail(Why::usage, EINVAL, "{}unknown {} \"{}\"; there are {}", colon, kind, escaped(word),
+                main_names(candidates));
+  return fail(Why::usage, EINVAL, "{}\"{}\" is ambiguous: {}", colon, escaped(word), fitting);
 }
 
 }  // namespace uarena::cli

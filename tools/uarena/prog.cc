@@ -84,12 +84,14 @@ Result<void> show(Context& context) {
   if (!broker) return std::unexpected(broker.error());
   auto programs = (*broker)->programs();
   if (!programs) return std::unexpected(programs.error());
+  auto arenas = (*broker)->arenas();
+  if (!arenas) return std::unexpected(arenas.error());
   Output& output = context.output();
   if (wanted == nullptr) {
     if (output.json())
       output.json(programs_json(*programs));
     else
-      output.text(programs_text(*programs, output));
+      output.text(programs_text(*programs, *arenas, output));
     return {};
   }
   auto program = std::ranges::find(*programs, *id, &uarena_prog_info::id);
@@ -98,7 +100,7 @@ Result<void> show(Context& context) {
   if (output.json())
     output.json(program_json(*program));
   else
-    output.text(program_text(*program, output));
+    output.text(program_text(*program, *arenas, output));
   return {};
 }
 

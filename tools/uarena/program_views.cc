@@ -1,4 +1,6 @@
 // Programs, what a load made, and what a run gave, as JSON and as text.
+#include <algorithm>
+
 #include "ipc/base/log.h"
 #include "tools/uarena/hex_dump.h"
 #include "tools/uarena/text.h"
@@ -27,6 +29,14 @@ std::string code_size(const uarena_prog_info& program) {
   return program.jited_bytes == 0 ? "interpreted" : fmt::format("{} B", program.jited_bytes);
 }
 
+std::string arena_of(const uarena_prog_info& program, std::span<const uarena_arena_info> arenas,
+                     std::string_view none) {
+  if (program.arena_id == 0) return std::string(none);
+  auto arena = std::ranges::find(arenas, program.arena_id, &uarena_arena_info::id);
+  return arena == arenas.end() ? fmt::format("id {}", program.arena_id)
+                               : escaped(wire_name(arena->name));
+}
+
 uint64_t mean_run_ns(const uarena_prog_info& program) {
   return program.run_cnt == 0 ? 0 : program.run_time_ns / program.run_cnt;
 }
@@ -53,13 +63,14 @@ boost::json::object programs_json(std::span<const uarena_prog_info> programs) {
   return {{"programs", list}};
 }
 
-std::string program_text(const uarena_prog_info& program, const Output& output) {
+std::string program_text(const uarena_prog_info& program, std::span<const uarena_arena_info> arenas,
+                         const Output& output) {
   return properties(
       output,
       {{"program", fmt::format("{} (id {})", escaped(wire_name(program.name)), program.id)},
        {"section", escaped(wire_name(program.section))},
        {"object", escaped(wire_name(program.object))},
-       {"arena", program.arena_id == 0 ? "none" : fmt::format("id {}", program.arena_id)},
+       {"arena", arena_of(program, arenas, "none")},
        {"instructions", grouped(program.insns)},
        {"machine code",
         program.jited_bytes == 0 ? "none, interpreted" : with_unit(program.jited_bytes)},
@@ -71,13 +82,14 @@ std::string program_text(const uarena_prog_info& program, const Output& output) 
        {"owner uid", number(program.owner_uid)}});
 }
 
-std::string programs_text(std::span<const uarena_prog_info> programs, const Output& output) {
+std::string programs_text(std::span<const uarena_prog_info> programs,
+                          std::span<const uarena_arena_info> arenas, const Output& output) {
   if (programs.empty()) return "no programs\n";
   Table table({{"ID", Align::right},
                {"NAME"},
                {"SECTION"},
                {"OBJECT"},
-               {"ARENA", Align::right},
+               {"ARENA"},
                {"INSNS", Align::right},
                {"CODE", Align::right},
                {"RUNS", Align::right},
@@ -85,8 +97,8 @@ std::string programs_text(std::span<const uarena_prog_info> programs, const Outp
   for (const auto& program : programs)
     table.row({number(program.id), escaped(wire_name(program.name)),
                escaped(wire_name(program.section)), escaped(wire_name(program.object)),
-               program.arena_id == 0 ? "-" : number(program.arena_id), grouped(program.insns),
-               code_size(program), grouped(program.run_cnt),
+               arena_of(program, arenas, "-"), grouped(program.insns), code_size(program),
+               grouped(program.run_cnt),
                program.run_cnt == 0 ? "-" : duration(mean_run_ns(program))});
   return table.text(output);
 }

@@ -44,8 +44,11 @@ std::string loaded_text(const LoadedObject& loaded, const Output& output);
 
 boost::json::object program_json(const uarena_prog_info& program);
 boost::json::object programs_json(std::span<const uarena_prog_info> programs);
-std::string program_text(const uarena_prog_info& program, const Output& output);
-std::string programs_text(std::span<const uarena_prog_info> programs, const Output& output);
+// A person is told the arena's name, which commands take; its id where `arenas` has it not.
+std::string program_text(const uarena_prog_info& program, std::span<const uarena_arena_info> arenas,
+                         const Output& output);
+std::string programs_text(std::span<const uarena_prog_info> programs,
+                          std::span<const uarena_arena_info> arenas, const Output& output);
 
 // The id of the one program of that name. Several: EINVAL, Why::usage, with their ids; none:
 // ENOENT, Why::not_found.

@@ -51,6 +51,16 @@ void serve(Session& session, const Fd& signals) {
   session.stop();
 }
 
+// Of a mount that was passed to us, whoever mounted it knows where it is and for whom.
+void log_ready(const Session& session, const Options& options) {
+  const std::string socket = options.socket.empty() ? ipc::default_socket_path() : options.socket;
+  const LogField from{"socket", socket}, pid{"pid", ::getpid()}, uid{"uid", ::geteuid()};
+  if (session.mountpoint().empty())
+    return log(LogLevel::info, "fs.ready", {{"mount", "inherited"}, from, pid, uid});
+  log(LogLevel::info, "fs.ready",
+      {{"mountpoint", session.mountpoint()}, from, pid, uid, {"allow_other", options.allow_other}});
+}
+
 Result<void> run(const Options& options) {
   auto signals = stop_signals();
   if (!signals) return std::unexpected(signals.error());
@@ -61,12 +71,7 @@ Result<void> run(const Options& options) {
   FileSystem files(tree);
   auto session = open_session(options, std::move(*fuse), files);
   if (!session) return std::unexpected(session.error());
-  log(LogLevel::info, "fs.ready",
-      {{"mountpoint", (*session)->mountpoint()},
-       {"socket", options.socket.empty() ? ipc::default_socket_path() : options.socket},
-       {"pid", ::getpid()},
-       {"uid", ::geteuid()},
-       {"allow_other", options.allow_other}});
+  log_ready(**session, options);
   serve(**session, *signals);
   return {};
 }

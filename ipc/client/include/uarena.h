@@ -131,10 +131,13 @@ int uarena_delete(uarena_conn *conn, uint64_t arena_id);
 int uarena_attach(uarena_conn *conn, uint64_t arena_id, unsigned flags, void **base);
 int uarena_detach(uarena_conn *conn, uint64_t arena_id);
 /* 1: system calls into absent pages of this attached arena are served by the broker too; 0: they
- * fail with EFAULT (no privilege for a full userfaultfd, or SEGV_ON_FAULT): prefault first. */
+ * fail with EFAULT: prefault first. Served are, in arenas without SEGV_ON_FAULT, processes with
+ * CAP_SYS_PTRACE, those that may open /dev/userfaultfd (members of the group `uarena`, where uarena is
+ * installed as a service), and everyone if the sysctl vm.unprivileged_userfaultfd is 1. */
 int uarena_syscalls_served(uarena_conn *conn, uint64_t arena_id);
 
-/* Allocates every absent page of the pages that [addr, addr+length) touches, as page faults would.
+/* Allocates every absent page of the pages that [addr, addr+length) touches, as page faults would:
+ * for memory that system calls are to read or write, where uarena_syscalls_served is 0.
  * Returns how many were new. -EFAULT in a SEGV_ON_FAULT arena with an absent page in the range. */
 int64_t uarena_prefault(uarena_conn *conn, uint64_t arena_id, const void *addr, size_t length);
 
