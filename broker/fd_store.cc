@@ -21,7 +21,10 @@ size_t max_from_environment() {
 
 Result<void> tell_manager(const std::string& message, const int* fd, unsigned fds,
                           std::string_view name) {
-  const int sent = ::sd_pid_notify_with_fds(0, /*unset_environment=*/0, message.c_str(), fd, fds);
+  int sent;
+  do {  // a full queue makes it wait, and a signal ends the wait
+    sent = ::sd_pid_notify_with_fds(0, /*unset_environment=*/0, message.c_str(), fd, fds);
+  } while (sent == -EINTR);
   if (sent > 0) return {};
   return fail_errno(sent == 0 ? ENOTCONN : -sent,
                     "cannot tell the service manager about the stored descriptor {}", name);

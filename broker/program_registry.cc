@@ -11,10 +11,10 @@ std::expected<LoadOutcome, LoadFailure> ProgramRegistry::load(
   if (done) done = loading.bind_arena();
   if (done) done = loading.bind_maps();
   if (done) done = loading.build_programs();
+  if (done && request.before_commit) request.before_commit();
   if (done) done = loading.install_globals();
   if (!done) return std::unexpected(LoadFailure{done.error(), loading.take_log()});
 
-  if (request.before_commit) request.before_commit();
   LoadOutcome outcome;
   outcome.object = loading.object();
   outcome.arena_created = loading.arena_created();

@@ -25,7 +25,9 @@ struct LoadRequest {
   int log_level = 0;
   jit::Mode mode = jit::Mode::compile;
   const std::atomic<bool>* cancelled = nullptr;  // becomes true when nobody waits any more
-  std::function<void()> before_commit;           // from here on it happens
+  // From here on it happens: pages of the arena are taken for globals, by one who dies then perhaps
+  // without their bytes, and the next load would leave them as they are.
+  std::function<void()> before_commit;
 };
 
 // All programs of an object are verified within this time, or the load is rejected.

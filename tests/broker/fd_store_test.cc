@@ -2,8 +2,10 @@
 #include "broker/fd_store.h"
 
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <sys/mman.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <thread>
 
@@ -68,6 +70,36 @@ TEST(FdStore, WhatIsNotThereNeedsNoRemoving) {
   FdStore store{Inherited()};
   EXPECT_TRUE(store.remove("nothing"));
   EXPECT_EQ(manager.next().text, "");
+}
+
+// A put waits for room in the manager's queue, whatever signals come meanwhile.
+TEST(FdStore, SignalsDoNotEndAPut) {
+  static std::atomic<int> signals;
+  struct sigaction action{}, before{};
+  action.sa_handler = [](int) { ++signals; };  // no SA_RESTART
+  ASSERT_EQ(::sigaction(SIGUSR1, &action, &before), 0);
+  constexpr int kPuts = 1000;  // more than a queue holds
+  FakeManager manager("1000");
+  FdStore store{Inherited()};
+  const Fd fd = memory();
+  std::atomic<int> failed{0}, done{0};
+  std::thread putting([&] {
+    for (int i = 0; i < kPuts; ++i, ++done)
+      if (!store.put(std::to_string(i), fd.get())) ++failed;
+  });
+  while (signals < 1000) {
+    ::pthread_kill(putting.native_handle(), SIGUSR1);
+    std::this_thread::yield();
+  }
+  EXPECT_LT(done, kPuts) << "it waits";
+  for (int i = 0; i < kPuts && !::testing::Test::HasFailure(); ++i) {
+    const auto put = manager.next(std::chrono::seconds(10));
+    EXPECT_EQ(put.text, "FDSTORE=1\nFDNAME=" + std::to_string(i) + "\nFDPOLL=0");
+  }
+  manager.go_away();
+  putting.join();
+  EXPECT_EQ(failed, 0);
+  ::sigaction(SIGUSR1, &before, nullptr);
 }
 
 TEST(FdStore, FullMeansFull) {

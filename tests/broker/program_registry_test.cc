@@ -58,6 +58,29 @@ TEST_F(ProgramRegistryTest, LoadsRunsAndLetsGo) {
   EXPECT_TRUE(arenas_.remove(arena));
 }
 
+// Who dies with the globals half installed must not be repeated: their pages are taken by then.
+TEST_F(ProgramRegistryTest, NothingIsChangedBeforeTheCommit) {
+  ArenaAttr attr;
+  attr.max_entries = TEST_PAGES;
+  attr.map_flags = kBpfFMmapable;
+  auto arena = arenas_.create("arena", attr, account_);
+  ASSERT_TRUE(arena);
+  uint32_t pages = 1, calls = 0;
+  LoadRequest request;
+  request.arena_id = (*arena)->id();
+  request.before_commit = [&] {
+    ++calls;
+    pages = (*arena)->counts().pages_allocated;
+    EXPECT_TRUE(programs_.list(0).empty());
+  };
+  ASSERT_TRUE(load("globals", request));
+  EXPECT_EQ(calls, 1u);
+  EXPECT_EQ(pages, 0u);
+  EXPECT_EQ((*arena)->counts().pages_allocated, 1u);
+  EXPECT_FALSE(load("refused_no_program", request));
+  EXPECT_EQ(calls, 1u) << "nothing was committed";
+}
+
 TEST_F(ProgramRegistryTest, CompiledAndInterpretedAgree) {
   std::vector<uint64_t> results;
   for (jit::Mode mode : {jit::Mode::compile, jit::Mode::interpret}) {

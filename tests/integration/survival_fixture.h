@@ -25,9 +25,9 @@ class LogReader {
     std::unique_lock lock(mutex_);
     std::string found;
     came_.wait_for(lock, std::chrono::seconds(20), [&] {
-      for (size_t end; found.empty() && (end = log_.find('\n', read_)) != log_.npos; read_ = end + 1)
-        if (const std::string line = log_.substr(read_, end - read_);
-            line.find(text) != line.npos)
+      for (size_t end; found.empty() && (end = log_.find('\n', read_)) != log_.npos;
+           read_ = end + 1)
+        if (const std::string line = log_.substr(read_, end - read_); line.find(text) != line.npos)
           found = line;
       return !found.empty() || ended_;
     });
@@ -118,9 +118,9 @@ class Survival : public ::testing::Test {
   }
 
   std::unique_ptr<ChildProcess> survivor(const std::string& name) {
-    auto child = std::make_unique<ChildProcess>(
-        Words{UARENA_BIN_DIR "/../tests/survivor", socket(), name, UARENA_BPF_DIR,
-              std::to_string(random_())});
+    auto child =
+        std::make_unique<ChildProcess>(Words{UARENA_BIN_DIR "/../tests/survivor", socket(), name,
+                                             UARENA_BPF_DIR, std::to_string(random_())});
     EXPECT_EQ(child->read_line(), "working");
     return child;
   }
