@@ -100,7 +100,8 @@ class Service {
     std::string names;
     for (size_t i = 0; i < passed.size(); ++i) {
       const std::string number = std::to_string(copies_[i].get());
-      line += " " + std::to_string(i + 3) + "<&" + number + " " + number + "<&-";
+      // One by one: a shell keeps what a redirection replaces at 10 and above while it lasts.
+      line += "; exec " + std::to_string(i + 3) + "<&" + number + "; exec " + number + "<&-";
       names += passed[i].name + ':';
     }
     line += "; exec env";

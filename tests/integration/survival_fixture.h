@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <fstream>
 #include <mutex>
 #include <random>
 #include <sstream>
@@ -103,6 +104,26 @@ class Survival : public ::testing::Test {
     Watched(broker_).kill();
     next_broker();
   }
+  // Returns when it stands still: what is sent from now on it will not read.
+  void stop_broker() {
+    ::kill(broker_, SIGSTOP);
+    EXPECT_TRUE(wait_until([this] { return first_line(broker_, "stat").find(") T ") != npos; }));
+  }
+  static std::string first_line(pid_t pid, const std::string& file) {
+    std::string line;
+    std::getline(std::ifstream("/proc/" + std::to_string(pid) + "/" + file), line);
+    return line;
+  }
+  static bool wait_until(auto&& condition) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    while (!condition()) {
+      if (std::chrono::steady_clock::now() > end) return false;
+      ::sched_yield();
+    }
+    return true;
+  }
+  static constexpr size_t npos = std::string::npos;
+
   // Kills it and waits for its successor.
   void succeed() {
     kill_broker();

@@ -54,12 +54,29 @@ class RawClient {
   std::expected<ipc::Reply<Answer>, ipc::Refusal> ask(uint16_t type, Body body,
                                                       std::string_view payload = {},
                                                       Fd descriptor = {}) {
+    post(type, body, payload, std::move(descriptor));
+    return answer<Answer>(type);
+  }
+  // The same in two steps.
+  template <typename Body>
+  void post(uint16_t type, Body body, std::string_view payload = {}, Fd descriptor = {}) {
     ipc::Record record = ipc::make_request(type, ++seq_, body, ipc::bytes_of(payload));
     if (descriptor) record.fds.push_back(std::move(descriptor));
     send(record);
-    auto answer = receive();
-    if (!answer) throw std::runtime_error("the broker closed the connection");
-    return ipc::decode_reply_untrusted<Answer>(std::move(*answer), type, seq_);
+  }
+  // Answers to earlier requests are passed over: a broker that dies may have answered already what
+  // its successor answers again.
+  template <typename Answer>
+  std::expected<ipc::Reply<Answer>, ipc::Refusal> answer(uint16_t type) {
+    for (;;) {
+      auto record = receive();
+      if (!record) throw std::runtime_error("the broker closed the connection");
+      uarena_msg header{};
+      if (record->bytes.size() >= sizeof header)
+        std::memcpy(&header, record->bytes.data(), sizeof header);
+      if (header.seq == 0 || header.seq >= seq_)
+        return ipc::decode_reply_untrusted<Answer>(std::move(*record), type, seq_);
+    }
   }
 
   auto hello() {
