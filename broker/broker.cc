@@ -216,6 +216,8 @@ void Broker::post(uint64_t client_id, std::function<void(Session*)> call) {
 }
 
 void Broker::run() {
+  // First: who reads the line may count on it that the manager knows.
+  tell_ready("serving on " + door_->path());
   log(LogLevel::info, "daemon.ready",
       {{"version", UARENA_VERSION},
        {"socket", door_->path()},
@@ -227,7 +229,6 @@ void Broker::run() {
        {"runner_threads", runners_->threads()},
        {"store", store_->max()},
        {"cpu_dma_latency", static_cast<bool>(cpu_dma_latency_)}});
-  tell_ready("serving on " + door_->path());
   loop_.run();
 }
 
