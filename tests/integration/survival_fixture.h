@@ -97,8 +97,12 @@ class Survival : public ::testing::Test {
     broker_ = Service::number_in(log_->wait_for("event=keeper.broker_started"), " pid=");
     ASSERT_NE(broker_, 0);
   }
+  // It may say so before the keeper says that it has started it.
   void wait_ready() {
-    ASSERT_EQ(Service::number_in(log_->wait_for("event=daemon.ready"), " pid="), broker_);
+    const std::string pid = fmt::format(" pid={} ", broker_);
+    ASSERT_TRUE(wait_until([&] {
+      return lines_with("event=daemon.ready").find(pid) != std::string::npos;
+    })) << broker_;
   }
   void kill_broker() {
     Watched(broker_).kill();
