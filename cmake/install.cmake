@@ -54,3 +54,19 @@ endforeach()
 file(GLOB documents RELATIVE ${PROJECT_SOURCE_DIR} CONFIGURE_DEPENDS docs/*.md)
 install(FILES README.md ARCHITECTURE.md CHANGELOG.md LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(FILES ${documents} DESTINATION ${CMAKE_INSTALL_DOCDIR}/docs)
+
+# uarena_stage: an installation in build/<preset>/stage, for machines that are made from it
+# (tools/machine).
+set(UARENA_STAGE_DIR ${CMAKE_BINARY_DIR}/stage)
+file(GLOB_RECURSE installed_files CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/systemd/*
+     ${PROJECT_SOURCE_DIR}/docs/* ${PROJECT_SOURCE_DIR}/ipc/client/include/*)
+add_custom_command(
+  OUTPUT ${UARENA_STAGE_DIR}.stamp
+  COMMAND ${CMAKE_COMMAND} -E rm -rf ${UARENA_STAGE_DIR}
+  COMMAND ${CMAKE_COMMAND} -E env DESTDIR=${UARENA_STAGE_DIR} ${CMAKE_COMMAND} --install ${CMAKE_BINARY_DIR}
+          --prefix /usr/local > ${UARENA_STAGE_DIR}.log
+  COMMAND ${CMAKE_COMMAND} -E touch ${UARENA_STAGE_DIR}.stamp
+  DEPENDS ${UARENA_INSTALLED_TARGETS} ${installed_files} ${PROJECT_SOURCE_DIR}/cmake/install_units.cmake.in
+  COMMENT "Installing into ${UARENA_STAGE_DIR}"
+  VERBATIM)
+add_custom_target(uarena_stage DEPENDS ${UARENA_STAGE_DIR}.stamp)

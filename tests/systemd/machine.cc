@@ -15,7 +15,7 @@ using Clock = std::chrono::steady_clock;
 // clean up.
 Machine::Words script_words() {
   return {"/usr/bin/setsid", "--fork",
-          "/bin/bash",       UARENA_SOURCE_DIR "/tests/systemd/machine.sh",
+          "/bin/bash",       UARENA_SOURCE_DIR "/tools/machine/machine.sh",
           UARENA_BUILD_DIR,  UARENA_STAGE_DIR};
 }
 

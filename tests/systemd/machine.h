@@ -1,4 +1,4 @@
-// A machine for one test: a real systemd as PID 1 in namespaces of its own (machine.sh), with
+// A machine for one test: a real systemd as PID 1 in namespaces of its own (tools/machine), with
 // uarena installed as `cmake --install` installs it, its units not yet started, and no trace of it
 // left when the object goes, or the process, whichever way.
 //

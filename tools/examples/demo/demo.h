@@ -19,6 +19,7 @@
 #define DEMO_BUCKETS 256u /* a power of two */
 #define DEMO_ARENA_PAGES (1u << 20)
 #define DEMO_SEGV_PAGES (1u << 10)
+#define DEMO_SERVICE_PAGES 64u
 
 /* A linked list: the newest node first. */
 struct demo_node {
@@ -85,4 +86,9 @@ struct demo_pages {
   __u32 pages;
   __u32 unused;
   __u64 result; /* out: the address of the first page, or 0 */
+};
+
+/* count: how often it was called. */
+struct demo_count {
+  __u64 calls; /* out */
 };

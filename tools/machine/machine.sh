@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# A machine for one test: boots the distribution's systemd as PID 1 in namespaces of its own, on an
-# overlay of this system's root into which uarena is installed, and ends it when standard input ends.
-# So it goes when the test goes, however that came about. Needs root and nothing of the host's systemd.
+# A machine for one test or one demo: boots the distribution's systemd as PID 1 in namespaces of its
+# own, on an overlay of this system's root into which uarena is installed, and ends it when standard
+# input ends. So it goes when whoever wanted it goes, however that came about. Needs root and nothing of
+# the host's systemd.
 #
 #   machine.sh BUILD STAGE       BUILD: the build directory; STAGE: what `cmake --install` made with
 #                                DESTDIR, with the prefix /usr/local
