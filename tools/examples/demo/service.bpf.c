@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// For showing what a broker's death is to programs: one that remembers something outside of the arena,
-// and one that is at work for as long as it may, where clients see it.
+// For showing what a broker's death is to programs: one that remembers something outside of the
+// arena, and one that is at work for as long as it may, where clients see it.
 #include "demo.h"
 
 struct {
