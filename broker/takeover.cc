@@ -29,11 +29,13 @@ void lost(const EstateEntry& entry, const Error& error) {
       {{"name", entry.name()}, {"errno", error.code}, {"error", error.message}});
 }
 
-Result<void> take_over_arena(Fd memory, Fd state, ArenaRegistry& arenas, AccountTable& accounts) {
+Result<void> take_over_arena(uint64_t id, Fd memory, Fd state, ArenaRegistry& arenas,
+                             AccountTable& accounts) {
   if (!memory) return fail(ENOENT, "its memory file is not there");
   auto arena = Arena::open_untrusted(std::move(memory), std::move(state),
                                      [&](uint32_t uid) -> Account& { return accounts.of(uid); });
   if (!arena) return std::unexpected(arena.error());
+  if ((*arena)->id() != id) return fail(EINVAL, "it is arena {}'s", (*arena)->id());
   return arenas.adopt(std::move(*arena));
 }
 
@@ -41,6 +43,7 @@ Result<void> take_over_object(const EstateEntry& entry, EstateEntries& entries,
                               ProgramRegistry& programs, AccountTable& accounts) {
   auto file = ObjectFile::open_untrusted(extract(entries, entry));
   if (!file) return std::unexpected(file.error());
+  if (file->object().id != entry.first) return fail(EINVAL, "it is object {}'s", file->object().id);
   Account& account = accounts.of(file->object().owner_uid);
   return programs.load_again(
       std::move(*file),
@@ -80,7 +83,8 @@ void take_over_arenas(EstateEntries& entries, Estate& estate, ArenaRegistry& are
   for (const EstateEntry& entry : all_of(entries, Kind::state)) {
     const EstateEntry memory{Kind::memory, entry.first};
     Fd memory_fd = extract(entries, memory), state_fd = extract(entries, entry);
-    auto taken = take_over_arena(std::move(memory_fd), std::move(state_fd), arenas, accounts);
+    auto taken =
+        take_over_arena(entry.first, std::move(memory_fd), std::move(state_fd), arenas, accounts);
     if (taken) continue;
     lost(entry, taken.error());
     estate.strike(entry);
@@ -104,7 +108,7 @@ void mark_cut_off_runs(const EstateEntries& entries, const Estate& estate,
                        const ProgramRegistry& programs) {
   for (const auto& [entry, fd] : entries) {
     if (entry.kind != Kind::run || entry.second >= Ledger::kSlots) continue;
-    const Ledger::Slot& slot = estate.ledger().slot(static_cast<uint32_t>(entry.second));
+    Ledger::Slot& slot = estate.ledger().slot(static_cast<uint32_t>(entry.second));
     const uint64_t begun = slot.begun;
     if (begun == 0 || slot.program == 0 || request_at_hand(fd) != begun - 1) continue;
     const auto program = programs.find(slot.program);
@@ -114,6 +118,7 @@ void mark_cut_off_runs(const EstateEntries& entries, const Estate& estate,
          {"name", program ? program->name : ""}});
     if (program && program->object->arena)
       program->object->arena->note_cut_off_run(program->id, program->name, slot.begun_ns);
+    slot.program = 0;  // so that our successor, should we die before it is answered, does not
   }
 }
 
