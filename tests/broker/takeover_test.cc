@@ -99,12 +99,14 @@ class TakeoverTest : public ::testing::Test {
 
 TEST_F(TakeoverTest, ArenasAreWhatTheyWere) {
   std::optional<Broker> first(*estate_);
-  const auto a = create(*first, "a", {7, 70}), b = create(*first, "b");
+  auto a = create(*first, "a", {7, 70});
+  create(*first, "b");
   const uint64_t address = a->alloc_pages(0, 3, -1, 0, Origin::client);
   ASSERT_NE(address, 0U);
   EXPECT_EQ(a->fault(a->user_vm_start() + 9 * kPageSize), FaultDecision::present);
   const auto extents = a->extents();
   const uint64_t start = a->user_vm_start();
+  a.reset();  // its account dies with its broker
   first.reset();
 
   Broker second(*estate_);
