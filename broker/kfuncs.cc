@@ -4,14 +4,13 @@
 #include <array>
 
 #include "broker/arena.h"
+#include "jit/catalogue.h"
 
 namespace uarena::broker {
 namespace {
 
-using jit::ArgKind;
 using jit::BoundMap;
-using jit::KfuncDesc;
-using jit::RetKind;
+using jit::FunctionDesc;
 using jit::RunContext;
 
 // The verifier lets only the pointer of a bound arena map through (ArgKind::map_arena).
@@ -45,40 +44,44 @@ uint64_t reserve_pages(uint64_t map, uint64_t ptr, uint64_t page_cnt, uint64_t, 
   return static_cast<uint64_t>(static_cast<int64_t>(result));
 }
 
-constexpr std::array kOffered = {
-    KfuncDesc{
-        "bpf_arena_alloc_pages",
-        {ArgKind::map_arena, ArgKind::anything, ArgKind::scalar, ArgKind::scalar, ArgKind::scalar},
-        RetKind::scalar,
-        alloc_pages},
-    KfuncDesc{"bpf_arena_free_pages",
-              {ArgKind::map_arena, ArgKind::anything, ArgKind::scalar},
-              RetKind::void_,
-              free_pages},
-    KfuncDesc{"bpf_arena_reserve_pages",
-              {ArgKind::map_arena, ArgKind::anything, ArgKind::scalar},
-              RetKind::scalar,
-              reserve_pages},
-};
+// A row of the catalogue, with the function that does it here.
+FunctionDesc row(std::string_view name, jit::HelperFn function) {
+  FunctionDesc desc = *jit::find_kfunc(name);
+  desc.function = function;
+  return desc;
+}
+
+const std::array kArenaFunctions = {row("bpf_arena_alloc_pages", alloc_pages),
+                                    row("bpf_arena_free_pages", free_pages),
+                                    row("bpf_arena_reserve_pages", reserve_pages)};
+
+const FunctionDesc* offered(std::string_view name) {
+  const auto arena = std::ranges::find(kArenaFunctions, name, &FunctionDesc::name);
+  if (arena != kArenaFunctions.end()) return &*arena;
+  const FunctionDesc* other = jit::find_kfunc(name);
+  return other == nullptr || other->function == nullptr ? nullptr : other;
+}
 
 std::string offered_names() {
   std::string names;
-  for (const KfuncDesc& desc : kOffered)
-    names += (names.empty() ? "" : ", ") + std::string(desc.name);
+  for (const FunctionDesc& desc : jit::catalogue())
+    if (desc.helper == 0 && offered(desc.name) != nullptr)
+      names += (names.empty() ? "" : ", ") + std::string(desc.name);
   return names;
 }
 
 }  // namespace
 
-Result<jit::KfuncTable> resolve_kfuncs(const jit::Object& object) {
-  jit::KfuncTable table;
+Result<jit::CallTable> resolve_functions(const jit::Object& object) {
+  jit::CallTable table;
+  table.helpers = jit::offered_helpers();
   for (const jit::KfuncRef& wanted : object.kfuncs) {
-    const auto found = std::ranges::find(kOffered, wanted.name, &KfuncDesc::name);
-    if (found == kOffered.end() && !wanted.weak)
+    const FunctionDesc* found = offered(wanted.name);
+    if (found == nullptr && !wanted.weak)
       return fail(Why::rejected, ENOENT,
                   "the object calls the kernel function {}, which is not offered; offered are {}",
                   wanted.name, offered_names());
-    table.push_back(found == kOffered.end() ? nullptr : &*found);
+    table.kfuncs.push_back(found);
   }
   return table;
 }

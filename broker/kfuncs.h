@@ -12,8 +12,8 @@
 
 namespace uarena::broker {
 
-// The functions for Object::kfuncs, in its order. A weak one that is not offered is left null (the
+// All helpers that are offered, and the functions for Object::kfuncs, in its order. A weak one that is not offered is left null (the
 // verifier rejects a call to it); any other is an error (ENOENT) that names it and what is offered.
-Result<jit::KfuncTable> resolve_kfuncs(const jit::Object& object);
+Result<jit::CallTable> resolve_functions(const jit::Object& object);
 
 }  // namespace uarena::broker

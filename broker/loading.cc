@@ -39,9 +39,9 @@ Result<void> Loading::parse(std::span<const std::byte> elf_untrusted) {
     return fail(Why::rejected, E2BIG,
                 "the object has {} programs and {} maps, allowed are {} and {}",
                 parsed_.programs.size(), parsed_.maps.size(), kMaxPrograms, kMaxMaps);
-  auto kfuncs = resolve_kfuncs(parsed_);
-  if (!kfuncs) return std::unexpected(kfuncs.error());
-  kfuncs_ = std::move(*kfuncs);
+  auto functions = resolve_functions(parsed_);
+  if (!functions) return std::unexpected(functions.error());
+  functions_ = std::move(*functions);
   object_->name = request_.object_name;
   return {};
 }
@@ -105,8 +105,7 @@ Result<void> Loading::bind_maps() {
         bound.read_only = def.kind == jit::MapKind::rodata;
         break;
       }
-      case jit::MapKind::array:
-      case jit::MapKind::other:
+      default:
         return fail(
             Why::rejected, EOPNOTSUPP,
             "map {} has type {}: only arena maps (type {}) and global variables are offered",
@@ -114,7 +113,7 @@ Result<void> Loading::bind_maps() {
     }
     binding_.maps.push_back(&bound);
   }
-  binding_.kfuncs = &kfuncs_;
+  binding_.functions = &functions_;
   return {};
 }
 
@@ -134,7 +133,7 @@ Result<std::shared_ptr<Program>> Loading::build_program(size_t index) {
   jit::VerifierInput input;
   input.object = &parsed_;
   input.program = index;
-  input.kfuncs = &kfuncs_;
+  input.functions = &functions_;
   input.log_level = request_.log_level;
   input.deadline = deadline_;
   input.cancelled = request_.cancelled;

@@ -54,7 +54,7 @@ class Loading {
   Account& account_;
   const Memory memory_;
   jit::Object parsed_;
-  jit::KfuncTable kfuncs_;
+  jit::CallTable functions_;
   jit::Binding binding_;
   std::shared_ptr<ObjectState> object_ = std::make_shared<ObjectState>();
   ArenaUse use_;  // ours, until each program has its own

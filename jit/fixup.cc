@@ -168,17 +168,16 @@ class Fixup {
 
   void fix_call(size_t at, Insn& insn) {
     if (is_pseudo_call(insn)) return;
-    UARENA_ASSERT(is_kfunc_call(insn) && binding_.kfuncs != nullptr && insn.imm >= 0 &&
-                      static_cast<size_t>(insn.imm) < binding_.kfuncs->size(),
+    UARENA_ASSERT(is_kfunc_call(insn) && binding_.functions != nullptr,
                   "instruction {}: call of function {} (source {})", at, insn.imm,
                   unsigned{insn.src});
-    const KfuncDesc* function = (*binding_.kfuncs)[static_cast<size_t>(insn.imm)];
+    const FunctionDesc* function = binding_.functions->kfunc(insn.imm);
     UARENA_ASSERT(function != nullptr && function->function != nullptr,
                   "instruction {}: kernel function {} is not there", at, insn.imm);
     insn.imm = index_of(function);
   }
 
-  int32_t index_of(const KfuncDesc* function) {
+  int32_t index_of(const FunctionDesc* function) {
     auto& functions = fixed_.functions_;
     const auto found = std::ranges::find(functions, function);
     const auto index = static_cast<int32_t>(found - functions.begin());

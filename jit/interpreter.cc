@@ -241,7 +241,7 @@ class Frame {
     }
     UARENA_ASSERT(is_kfunc_call(insn), "program {}: call with source {}", program_.name(),
                   unsigned{insn.src});
-    const KfuncDesc* function = program_.functions()[static_cast<size_t>(insn.imm)];
+    const FunctionDesc* function = program_.functions()[static_cast<size_t>(insn.imm)];
     regs_[0] = function->function(regs_[1], regs_[2], regs_[3], regs_[4], regs_[5], &run_);
   }
 

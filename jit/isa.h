@@ -82,6 +82,8 @@ inline constexpr uint8_t kPseudoMapFd =
     1;  // imm: index into Object::maps; the register becomes the map's pointer
 inline constexpr uint8_t kPseudoMapValue =
     2;  // imm: index into Object::maps; next imm: byte offset into its value
+inline constexpr uint8_t kPseudoFunc =
+    4;  // imm: distance in instructions to the subprogram, from the next one: a callback
 inline constexpr uint8_t kPseudoCall =
     1;  // imm: distance in instructions to the subprogram, from the next one
 inline constexpr uint8_t kPseudoKfuncCall = 2;  // imm: index into Object::kfuncs
@@ -122,6 +124,9 @@ inline constexpr bool is_addr_space_cast(const Insn& i) {
 }
 inline constexpr bool is_pseudo_call(const Insn& i) {
   return i.code == (kJmp | kCall) && i.src == kPseudoCall;
+}
+inline constexpr bool is_helper_call(const Insn& i) {
+  return i.code == (kJmp | kCall) && i.src == 0;
 }
 inline constexpr bool is_kfunc_call(const Insn& i) {
   return i.code == (kJmp | kCall) && i.src == kPseudoKfuncCall;

@@ -16,7 +16,27 @@
 
 namespace uarena::jit {
 
-enum class MapKind { arena, array, data, bss, rodata, other };
+enum class MapKind {
+  arena,
+  array,
+  percpu_array,
+  hash,
+  lru_hash,
+  ringbuf,
+  data,
+  bss,
+  rodata,
+  kconfig,  // values of the kernel's configuration that the object asks for; read-only
+  other,
+};
+
+// A part of a map's value that only helpers may touch.
+struct MapField {
+  enum class Kind { spin_lock, res_spin_lock, timer };
+  Kind kind = Kind::spin_lock;
+  uint32_t offset = 0;  // bytes from the start of the value
+  uint32_t size = 0;
+};
 
 struct MapDef {
   std::string name;  // ".bss" and the like for the internal ones
@@ -30,6 +50,7 @@ struct MapDef {
   // Internal maps: the section's bytes (value_size of them). Arena: the bytes of .addr_space.1,
   // which go to offset 0 of the arena (K80).
   std::vector<std::byte> initial;
+  std::vector<MapField> fields;  // ascending offset
 };
 
 // A kernel function that the object calls by name (an extern in .ksyms).
@@ -46,6 +67,21 @@ struct LineInfo {
   std::string text;  // the source line itself
 };
 
+// What a global function says of a parameter, by its type and its tags (K75).
+struct Param {
+  enum class Kind {
+    scalar,
+    arena,           // __arg_arena: an arena pointer or a number
+    ctx,             // the program's context
+    memory,          // `size` bytes, not NULL (__arg_nonnull)
+    memory_or_null,  // `size` bytes, or NULL
+    unsupported,
+  };
+  Kind kind = Kind::scalar;
+  uint32_t size = 0;
+  std::string type;  // as the source has it, for messages
+};
+
 // A function inside ProgramDef::insns. Element 0 is the entry.
 struct Subprog {
   std::string name;
@@ -53,6 +89,9 @@ struct Subprog {
   uint32_t count = 0;
   bool global = false;       // global linkage (verified on its own in the kernel)
   uint32_t btf_func_id = 0;  // type id of its BTF FUNC; 0: none
+  // Only of a global function with a type: its parameters, and whether it gives a number.
+  std::vector<Param> params;
+  bool returns_scalar = true;
 };
 
 // One program: the entry function followed by every subprogram that it reaches (each once), so

@@ -18,13 +18,14 @@
 namespace uarena::jit {
 
 // What an instruction's memory operand points to, the same on every path (K73).
-enum class Region : uint8_t { none, stack, map_value, ctx, arena };
+enum class Region : uint8_t { none, stack, map_value, ctx, arena, packet, memory };
 
 // What the verifier learned of one instruction.
 struct InsnFacts {
   Region region = Region::none;  // loads, stores, atomics
   bool reached = false;          // on some path; what is not is replaced by fix_up (dead code)
   bool arena_alu = false;        // ALU64 on an arena pointer: becomes the 32-bit operation (K62)
+  bool budget = false;  // a loop comes back here of which nobody knows that it ends: counted
 };
 
 class VerifiedProgram {
@@ -57,7 +58,7 @@ struct Rejection {
 struct VerifierInput {
   const Object* object = nullptr;
   size_t program = 0;
-  const KfuncTable* kfuncs = nullptr;
+  const CallTable* functions = nullptr;
   // The arena's attributes, when the object has one.
   uint64_t user_vm_start = 0;
   uint64_t arena_size = 0;
@@ -93,7 +94,7 @@ class FixedProgram {
   const std::vector<Insn>& insns() const { return insns_; }
   const std::vector<FixedSubprog>& subprogs() const { return subprogs_; }
   const std::vector<LineInfo>& lines() const { return lines_; }
-  const std::vector<const KfuncDesc*>& functions() const { return functions_; }
+  const std::vector<const FunctionDesc*>& functions() const { return functions_; }
   const std::string& name() const { return name_; }
   bool uses_arena() const { return uses_arena_; }
   const ArenaView& arena() const { return arena_; }
@@ -107,7 +108,7 @@ class FixedProgram {
   std::vector<Insn> insns_;
   std::vector<FixedSubprog> subprogs_;
   std::vector<LineInfo> lines_;
-  std::vector<const KfuncDesc*> functions_;
+  std::vector<const FunctionDesc*> functions_;
   ArenaView arena_;
   bool uses_arena_ = false;
   uint32_t ctx_size_ = 0;
@@ -117,7 +118,7 @@ class FixedProgram {
 // pointed-to maps outlive the program.
 struct Binding {
   std::vector<const BoundMap*> maps;
-  const KfuncTable* kfuncs = nullptr;
+  const CallTable* functions = nullptr;
   ArenaView arena;  // size 0: none
 };
 FixedProgram fix_up(const VerifiedProgram& program, const Binding& binding);

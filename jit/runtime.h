@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "jit/function.h"
 #include "jit/object.h"
 
 namespace uarena::jit {
@@ -50,28 +51,5 @@ struct RunContext {
   // over.
   const std::atomic<bool>* cancelled = nullptr;
 };
-
-// A function that programs call. Arguments are R1..R5, the result is R0; the signature is the same
-// in compiled code and in the interpreter. Never throws; may block only on the arena's own lock.
-using HelperFn = uint64_t (*)(uint64_t r1, uint64_t r2, uint64_t r3, uint64_t r4, uint64_t r5,
-                              RunContext* run);
-
-enum class ArgKind {
-  none,       // not an argument: the register's content does not matter
-  map_arena,  // pointer to an arena map (K45)
-  scalar,     // a number
-  anything,   // any initialised register (K45, `__ign`): arena pointers and scalars
-};
-enum class RetKind { void_, scalar };
-
-struct KfuncDesc {
-  std::string_view name;
-  ArgKind args[5] = {ArgKind::none, ArgKind::none, ArgKind::none, ArgKind::none, ArgKind::none};
-  RetKind ret = RetKind::scalar;
-  HelperFn function = nullptr;
-};
-
-// The functions an object may call, in the order of Object::kfuncs; null where the broker has none.
-using KfuncTable = std::vector<const KfuncDesc*>;
 
 }  // namespace uarena::jit

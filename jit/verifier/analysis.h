@@ -19,7 +19,7 @@ namespace uarena::jit::verifier {
 struct Subject {
   const Object& object;
   const ProgramDef& program;
-  const KfuncTable& kfuncs;
+  const CallTable& kfuncs;
   uint64_t user_vm_start = 0;
   uint64_t arena_size = 0;
   Cfg cfg;

@@ -1,28 +1,15 @@
 // Calls and constants: what enters a program from outside (kernel functions, maps, global
 // variables), and how frames come and go. Subprograms, global ones too, are walked in their
 // caller's state.
-#include <linux/bpf.h>
-
+#include "jit/catalogue.h"
 #include "jit/verifier/analysis.h"
 
 namespace uarena::jit::verifier {
 namespace {
 
-// Names of the kernel's helpers by number, for messages.
-constexpr const char* kHelperNames[] = {
-#define UARENA_HELPER_NAME(name) "bpf_" #name
-    __BPF_FUNC_MAPPER(UARENA_HELPER_NAME)
-#undef UARENA_HELPER_NAME
-};
-
-std::string helper_name(int32_t number) {
-  if (number < 0 || static_cast<size_t>(number) >= std::size(kHelperNames)) return "helper";
-  return kHelperNames[number];
-}
-
 std::string offered(const Subject& subject) {
   std::string names;
-  for (const KfuncDesc* kfunc : subject.kfuncs)
+  for (const FunctionDesc* kfunc : subject.kfuncs.kfuncs)
     if (kfunc != nullptr) names += (names.empty() ? "" : ", ") + std::string(kfunc->name);
   return names.empty() ? "kernel functions: bpf_arena_alloc_pages and the other arena functions"
                        : "of the kernel functions that this object calls: " + names;
@@ -96,8 +83,7 @@ Checked<> step_function(Walk& walk) {
     return walk.fail(EINVAL, "call to {}#{}: not offered, as no helper function is; offered are {}",
                      helper_name(i.imm), i.imm, offered(walk.subject));
   const auto index = static_cast<size_t>(i.imm);
-  const KfuncDesc* kfunc =
-      index < walk.subject.kfuncs.size() ? walk.subject.kfuncs[index] : nullptr;
+  const FunctionDesc* kfunc = walk.subject.kfuncs.kfunc(i.imm);
   if (kfunc == nullptr)
     return walk.fail(EINVAL, "call to kernel function `{}`: not offered; offered are {}",
                      walk.subject.object.kfuncs[index].name, offered(walk.subject));

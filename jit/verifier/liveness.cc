@@ -85,7 +85,7 @@ Effect memory_effect(const Insn& i) {
 
 class Pass {
  public:
-  Pass(const ProgramDef& program, const Cfg& cfg, const KfuncTable& kfuncs)
+  Pass(const ProgramDef& program, const Cfg& cfg, const CallTable& kfuncs)
       : program_(program), cfg_(cfg), kfuncs_(kfuncs), live_(program.insns.size()) {}
 
   std::vector<Live> run() {
@@ -98,12 +98,11 @@ class Pass {
     const Insn& i = program_.insns[at];
     if (is_pseudo_call(i))
       return live_[program_.subprogs[call_target(cfg_, program_, at)].start].regs & kArguments;
-    const auto index = static_cast<size_t>(i.imm);
-    if (!is_kfunc_call(i) || index >= kfuncs_.size() || kfuncs_[index] == nullptr)
-      return kArguments;
+    const FunctionDesc* function = is_kfunc_call(i) ? kfuncs_.kfunc(i.imm) : kfuncs_.helper(i.imm);
+    if (function == nullptr) return kArguments;
     uint16_t used = 0;
     for (unsigned a = 0; a < 5; ++a)
-      if (kfuncs_[index]->args[a] != ArgKind::none) used |= bit(a + 1);
+      if (function->args[a] != ArgKind::none) used |= bit(a + 1);
     return used;
   }
 
@@ -185,14 +184,14 @@ class Pass {
 
   const ProgramDef& program_;
   const Cfg& cfg_;
-  const KfuncTable& kfuncs_;
+  const CallTable& kfuncs_;
   std::vector<Live> live_;
 };
 
 }  // namespace
 
 std::vector<Live> compute_liveness(const ProgramDef& program, const Cfg& cfg,
-                                   const KfuncTable& kfuncs) {
+                                   const CallTable& kfuncs) {
   return Pass(program, cfg, kfuncs).run();
 }
 

@@ -19,6 +19,6 @@ struct Live {
 
 // Per instruction: what is live just before it, in the frame of its own subprogram.
 std::vector<Live> compute_liveness(const ProgramDef& program, const Cfg& cfg,
-                                   const KfuncTable& kfuncs);
+                                   const CallTable& kfuncs);
 
 }  // namespace uarena::jit::verifier

@@ -146,8 +146,8 @@ class Verifier {
     auto cfg = verifier::check_structure(*input_.object, program_);
     if (!cfg) return std::unexpected(cfg.error());
     if (auto ok = check_arena(input_, program_, *cfg); !ok) return ok;
-    const KfuncTable none;
-    const KfuncTable& kfuncs = input_.kfuncs == nullptr ? none : *input_.kfuncs;
+    const CallTable none;
+    const CallTable& kfuncs = input_.functions == nullptr ? none : *input_.functions;
     auto live = verifier::compute_liveness(program_, *cfg, kfuncs);
     auto thresholds = thresholds_of(program_, *cfg);
     const Subject subject{

@@ -120,7 +120,7 @@ void Emitter::emit_call(size_t at) {
 }
 
 // R1-R5 are the first five C arguments already, r9 (the run) is the sixth.
-void Emitter::emit_kfunc_call(const KfuncDesc& function) {
+void Emitter::emit_kfunc_call(const FunctionDesc& function) {
   mov(rax, reinterpret_cast<uint64_t>(function.function));
   call(rax);
   mov(r9, qword[rbp - run_slot_]);

@@ -86,7 +86,7 @@ class Emitter : private Xbyak::CodeGenerator {
   void emit_compare(const Insn& insn, bool wide);
   void emit_conditional(uint8_t op, const Xbyak::Label& target, LabelType type);
   void emit_call(size_t at);
-  void emit_kfunc_call(const KfuncDesc& function);
+  void emit_kfunc_call(const FunctionDesc& function);
   void emit_may_goto(size_t at);
   void emit_slow_may_gotos();
   void emit_may_goto_renew();

@@ -16,14 +16,14 @@ TEST(Kfuncs, KnownOnesInOrderAndUnknownOnesByName) {
   jit::Object object;
   object.kfuncs = {
       {"bpf_arena_free_pages", false}, {"bpf_arena_alloc_pages", true}, {"bpf_later", true}};
-  auto table = resolve_kfuncs(object);
+  auto table = resolve_functions(object);
   ASSERT_TRUE(table);
-  ASSERT_EQ(table->size(), 3u);
-  EXPECT_EQ((*table)[0]->name, "bpf_arena_free_pages");
-  EXPECT_EQ((*table)[1]->name, "bpf_arena_alloc_pages");
-  EXPECT_EQ((*table)[2], nullptr);
+  ASSERT_EQ(table->kfuncs.size(), 3u);
+  EXPECT_EQ(table->kfuncs[0]->name, "bpf_arena_free_pages");
+  EXPECT_EQ(table->kfuncs[1]->name, "bpf_arena_alloc_pages");
+  EXPECT_EQ(table->kfuncs[2], nullptr);
   object.kfuncs.push_back({"bpf_unheard_of", false});
-  auto refused = resolve_kfuncs(object);
+  auto refused = resolve_functions(object);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().why, Why::rejected);
   EXPECT_NE(refused.error().message.find("bpf_unheard_of"), std::string::npos);

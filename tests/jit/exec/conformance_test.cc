@@ -30,7 +30,7 @@ std::vector<std::byte> from_hex(std::string_view text) {
 uint64_t first_argument(uint64_t r1, uint64_t, uint64_t, uint64_t, uint64_t, RunContext*) {
   return r1;
 }
-const KfuncDesc kHelper{.name = "first_argument", .function = first_argument};
+const FunctionDesc kHelper{.name = "first_argument", .function = first_argument};
 
 // The program with a prologue that sets r1 and r2; call 5 becomes call of function 0.
 FixedProgram program_of(std::string_view code_hex, uint64_t r1, uint64_t r2) {

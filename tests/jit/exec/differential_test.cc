@@ -18,7 +18,7 @@ uint64_t mix(uint64_t r1, uint64_t r2, uint64_t r3, uint64_t r4, uint64_t r5, Ru
   run->faults.fetch_add(1);
   return r1 ^ (r2 * 3) ^ (r3 * 5) ^ (r4 * 7) ^ (r5 * 11);
 }
-const KfuncDesc kMix{.name = "mix", .function = mix};
+const FunctionDesc kMix{.name = "mix", .function = mix};
 
 class Generator {
  public:

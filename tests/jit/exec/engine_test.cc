@@ -20,7 +20,7 @@ using testing::HasSubstr;
 class Engine : public testing::TestWithParam<Mode> {
  protected:
   std::unique_ptr<Executable> program(std::string_view text, const ArenaView* arena = nullptr,
-                                      std::vector<const KfuncDesc*> functions = {}) {
+                                      std::vector<const FunctionDesc*> functions = {}) {
     return executable(
         FixedProgramTestPeer::make(test::assemble_or_die(text), arena, std::move(functions)),
         GetParam());
@@ -149,7 +149,7 @@ uint64_t strict(uint64_t r1, uint64_t r2, uint64_t r3, uint64_t r4, uint64_t r5,
 
   return result;
 }
-const KfuncDesc kStrict{.name = "strict", .function = strict};
+const FunctionDesc kStrict{.name = "strict", .function = strict};
 
 TEST_P(Engine, KfuncsGetTheirArgumentsAnAlignedStackAndTheRun) {
   // 0..4 callee-saved registers and odd stack sizes: every parity of the frame.

@@ -34,7 +34,7 @@ class FixupTest : public testing::Test {
     data_map_.kind = MapKind::data;
     data_map_.value = data_;
     binding_.maps = {&arena_map_, &data_map_};
-    binding_.kfuncs = &kfuncs_;
+    binding_.functions = &functions_;
     binding_.arena = {0x100008000, kUserVmStart, 1 << 20, false};
   }
 
@@ -58,9 +58,9 @@ class FixupTest : public testing::Test {
   BoundMap arena_map_;
   BoundMap data_map_;
   std::byte data_[64] = {};
-  KfuncDesc first_{.name = "first", .function = nothing};
-  KfuncDesc second_{.name = "second", .function = nothing};
-  KfuncTable kfuncs_ = {&first_, nullptr, &second_};
+  FunctionDesc first_{.name = "first", .function = nothing};
+  FunctionDesc second_{.name = "second", .function = nothing};
+  CallTable functions_ = {{&first_, nullptr, &second_}, {}};
   Binding binding_;
 };
 
@@ -117,7 +117,7 @@ TEST_F(FixupTest, CallsIndexTheFunctionsOfTheProgram) {
     return alu_insn(kJmp | kCall, 0, kPseudoKfuncCall, 0, index);
   };
   const auto fixed = fix({call(2), call(0), call(2)}, {});
-  EXPECT_EQ(fixed.functions(), (std::vector<const KfuncDesc*>{&second_, &first_}));
+  EXPECT_EQ(fixed.functions(), (std::vector<const FunctionDesc*>{&second_, &first_}));
   EXPECT_EQ(fixed.insns()[0].imm, 0);
   EXPECT_EQ(fixed.insns()[1].imm, 1);
   EXPECT_EQ(fixed.insns()[2].imm, 0);

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "jit/catalogue.h"
 #include "jit/engine.h"
 #include "jit/fault_safe.h"
 #include "tests/bpf/contexts.h"
@@ -82,26 +83,22 @@ uint64_t reserve_pages(uint64_t map, uint64_t, uint64_t count, uint64_t, uint64_
   return pages_of(map).allocate(static_cast<uint32_t>(count)) != 0 ? 0 : ~uint64_t{0};
 }
 
-using enum ArgKind;
-const KfuncDesc kKfuncs[] = {
-    {"bpf_arena_alloc_pages",
-     {map_arena, anything, scalar, scalar, scalar},
-     RetKind::scalar,
-     alloc_pages},
-    {"bpf_arena_free_pages", {map_arena, anything, scalar, none, none}, RetKind::void_, free_pages},
-    {"bpf_arena_reserve_pages",
-     {map_arena, anything, scalar, none, none},
-     RetKind::scalar,
-     reserve_pages},
-};
+FunctionDesc row(std::string_view name, HelperFn function) {
+  FunctionDesc desc = *find_kfunc(name);
+  desc.function = function;
+  return desc;
+}
+const FunctionDesc kKfuncs[] = {row("bpf_arena_alloc_pages", alloc_pages),
+                                row("bpf_arena_free_pages", free_pages),
+                                row("bpf_arena_reserve_pages", reserve_pages)};
 
 // One object with its maps, arena and programs.
 class World {
  public:
   World(const Object& object, Mode mode) {
     for (const KfuncRef& wanted : object.kfuncs) {
-      const auto found = std::ranges::find(kKfuncs, wanted.name, &KfuncDesc::name);
-      kfuncs_.push_back(found != std::end(kKfuncs) ? &*found : nullptr);
+      const auto found = std::ranges::find(kKfuncs, wanted.name, &FunctionDesc::name);
+      functions_.kfuncs.push_back(found != std::end(kKfuncs) ? &*found : nullptr);
     }
     for (const MapDef& def : object.maps) bind(def);
     for (size_t n = 0; n < object.programs.size(); ++n) make(object, n, mode);
@@ -143,19 +140,19 @@ class World {
   void make(const Object& object, size_t index, Mode mode) {
     const VerifierInput input{.object = &object,
                               .program = index,
-                              .kfuncs = &kfuncs_,
+                              .functions = &functions_,
                               .user_vm_start = kUserVmStart,
                               .arena_size = object.arena ? arena_.view().size : 0};
     auto verified = verify(input);
     ASSERT_TRUE(verified) << verified.error().error.message << "\n" << verified.error().log;
-    binding_.kfuncs = &kfuncs_;
+    binding_.functions = &functions_;
     if (object.arena) binding_.arena = arena_.view();
     programs_.emplace_back(object.programs[index].name,
                            executable(fix_up(*verified, binding_), mode));
   }
 
   Pages arena_;
-  KfuncTable kfuncs_;
+  CallTable functions_;
   std::deque<BoundMap> maps_;  // bound maps don't move
   std::deque<std::vector<std::byte>> values_;
   Binding binding_;

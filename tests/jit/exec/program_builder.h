@@ -20,7 +20,7 @@ class FixedProgramTestPeer {
   // Subprograms start at instruction 0 and wherever a pseudo call goes; each has 512 bytes of
   // stack. `arena` null: no arena. kfunc calls index `functions`.
   static FixedProgram make(std::vector<Insn> insns, const ArenaView* arena = nullptr,
-                           std::vector<const KfuncDesc*> functions = {}) {
+                           std::vector<const FunctionDesc*> functions = {}) {
     FixedProgram program;
     program.name_ = "test";
     program.functions_ = std::move(functions);

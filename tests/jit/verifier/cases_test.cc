@@ -20,6 +20,7 @@
 
 #include "jit/program.h"
 #include "tests/support/bpf_asm.h"
+#include "tests/support/functions.h"
 
 namespace uarena::jit {
 namespace {
@@ -76,26 +77,11 @@ MapDef map(std::string name, MapKind kind, uint32_t value_size, uint32_t entries
 
 struct Built {
   Object object;
-  KfuncTable kfuncs;
+  CallTable functions;
   std::map<std::string, size_t> labels;
 };
 
 Built build(const Case& c) {
-  static const KfuncDesc alloc{
-      "bpf_arena_alloc_pages",
-      {ArgKind::map_arena, ArgKind::anything, ArgKind::scalar, ArgKind::scalar, ArgKind::scalar},
-      RetKind::scalar,
-      nullptr};
-  static const KfuncDesc free_pages{
-      "bpf_arena_free_pages",
-      {ArgKind::map_arena, ArgKind::anything, ArgKind::scalar, ArgKind::none, ArgKind::none},
-      RetKind::void_,
-      nullptr};
-  static const KfuncDesc reserve{
-      "bpf_arena_reserve_pages",
-      {ArgKind::map_arena, ArgKind::anything, ArgKind::scalar, ArgKind::none, ArgKind::none},
-      RetKind::scalar,
-      nullptr};
   Built b;
   b.object.maps = {map("arena", MapKind::arena, 0, 256), map(".bss", MapKind::bss, 64),
                    map(".rodata", MapKind::rodata, 16), map("four", MapKind::array, 8, 4),
@@ -105,7 +91,7 @@ Built build(const Case& c) {
                      {"bpf_arena_free_pages", false},
                      {"bpf_arena_reserve_pages", false},
                      {"bpf_nothing", false}};
-  b.kfuncs = {&alloc, &free_pages, &reserve, nullptr};
+  b.functions = test::all_functions(b.object);
   ProgramDef program;
   program.name = "main";
   program.section = "syscall";
@@ -165,7 +151,7 @@ TEST_P(VerifierCase, Verdict) {
   SCOPED_TRACE(c.file + ".txt:" + std::to_string(c.line));
   Built b = build(c);
   ASSERT_EQ(b.object.programs.size(), 1u);
-  VerifierInput input{&b.object, 0, &b.kfuncs, 0x7e9000000000, 1 << 20, 0, 100'000};
+  VerifierInput input{&b.object, 0, &b.functions, 0x7e9000000000, 1 << 20, 0, 100'000};
   std::string verdict, code, message;
   std::vector<std::vector<std::string>> expectations;
   for (const std::string& line : c.header) {
@@ -247,7 +233,7 @@ TEST(VerifierLimits, MemoryForStates) {
   Built b = build(c);
   VerifierInput input;
   input.object = &b.object;
-  input.kfuncs = &b.kfuncs;
+  input.functions = &b.functions;
   const auto result = verify(input);
   ASSERT_FALSE(result);
   EXPECT_EQ(result.error().error.code, E2BIG);
@@ -266,7 +252,7 @@ TEST(VerifierLimits, Time) {
   Built b = build(long_walk());
   VerifierInput input;
   input.object = &b.object;
-  input.kfuncs = &b.kfuncs;
+  input.functions = &b.functions;
   input.deadline = std::chrono::steady_clock::now();
   const auto result = verify(input);
   ASSERT_FALSE(result);
@@ -281,7 +267,7 @@ TEST(VerifierLimits, NobodyWaits) {
   const std::atomic<bool> cancelled{true};
   VerifierInput input;
   input.object = &b.object;
-  input.kfuncs = &b.kfuncs;
+  input.functions = &b.functions;
   input.cancelled = &cancelled;
   const auto result = verify(input);
   ASSERT_FALSE(result);

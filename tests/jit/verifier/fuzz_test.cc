@@ -586,7 +586,7 @@ TEST_P(VerifierFuzz, AcceptedProgramsStayInBounds) {
   bss.max_entries = 1;
   object.maps = {arena, bss};
   object.programs.resize(1);
-  const KfuncTable none;
+  const CallTable none;
   unsigned accepted = 0, finished = 0;
   for (int n = 0; n < 150; ++n) {
     object.programs[0] = Generator(random).make();

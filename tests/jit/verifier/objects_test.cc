@@ -8,6 +8,7 @@
 #include <map>
 
 #include "jit/program.h"
+#include "tests/support/functions.h"
 
 namespace uarena::jit {
 namespace {
@@ -23,30 +24,6 @@ const std::map<std::string, std::string>& rejected() {
   return list;
 }
 
-KfuncTable kfuncs_of(const Object& object) {
-  static const KfuncDesc known[] = {
-      {"bpf_arena_alloc_pages",
-       {ArgKind::map_arena, ArgKind::anything, ArgKind::scalar, ArgKind::scalar, ArgKind::scalar},
-       RetKind::scalar,
-       nullptr},
-      {"bpf_arena_free_pages",
-       {ArgKind::map_arena, ArgKind::anything, ArgKind::scalar, ArgKind::none, ArgKind::none},
-       RetKind::void_,
-       nullptr},
-      {"bpf_arena_reserve_pages",
-       {ArgKind::map_arena, ArgKind::anything, ArgKind::scalar, ArgKind::none, ArgKind::none},
-       RetKind::scalar,
-       nullptr}};
-  KfuncTable table;
-  for (const KfuncRef& ref : object.kfuncs) {
-    const KfuncDesc* found = nullptr;
-    for (const KfuncDesc& k : known)
-      if (k.name == ref.name) found = &k;
-    table.push_back(found);
-  }
-  return table;
-}
-
 Result<Object> load(const std::filesystem::path& path) {
   std::ifstream in(path, std::ios::binary);
   const std::vector<char> bytes{std::istreambuf_iterator<char>(in), {}};
@@ -59,10 +36,10 @@ TEST(VerifierObjects, RealProgramsGetTheirVerdict) {
     const auto object =
         load(std::filesystem::path(UARENA_BPF_DIR) / (std::string(name) + ".bpf.o"));
     ASSERT_TRUE(object) << name << ": " << object.error().message;
-    const KfuncTable kfuncs = kfuncs_of(*object);
+    const CallTable functions = test::all_functions(*object);
     for (size_t n = 0; n < object->programs.size(); ++n) {
       const std::string id = std::string(name) + " " + object->programs[n].name;
-      const auto result = verify({&*object, n, &kfuncs, 0x7e9000000000, uint64_t{1} << 32, 0});
+      const auto result = verify({&*object, n, &functions, 0x7e9000000000, uint64_t{1} << 32, 0});
       const auto reason = rejected().find(id);
       if (reason == rejected().end()) {
         EXPECT_TRUE(result) << id << ": " << result.error().error.message << "\n"
@@ -83,8 +60,8 @@ TEST(VerifierObjects, RealProgramsGetTheirVerdict) {
 TEST(VerifierObjects, MessagesNameTheSourceLine) {
   const auto object = load(std::filesystem::path(UARENA_BPF_DIR) / "kfuncs_wrong_map.bpf.o");
   ASSERT_TRUE(object);
-  const KfuncTable kfuncs = kfuncs_of(*object);
-  const auto result = verify({&*object, 0, &kfuncs, 0x7e9000000000, uint64_t{1} << 32, 1});
+  const CallTable functions = test::all_functions(*object);
+  const auto result = verify({&*object, 0, &functions, 0x7e9000000000, uint64_t{1} << 32, 1});
   ASSERT_FALSE(result);
   EXPECT_NE(result.error().error.message.find("(kfuncs_wrong_map.bpf.c:"), std::string::npos);
   // Level 1: the path with the registers on it, instruction by instruction.
@@ -95,9 +72,9 @@ TEST(VerifierObjects, MessagesNameTheSourceLine) {
 TEST(VerifierObjects, LogOfAnAcceptedProgram) {
   const auto object = load(std::filesystem::path(UARENA_BPF_DIR) / "list.bpf.o");
   ASSERT_TRUE(object);
-  const KfuncTable kfuncs = kfuncs_of(*object);
+  const CallTable functions = test::all_functions(*object);
   std::string log;
-  ASSERT_TRUE(verify({&*object, 0, &kfuncs, 0x7e9000000000, uint64_t{1} << 32, 2}, &log));
+  ASSERT_TRUE(verify({&*object, 0, &functions, 0x7e9000000000, uint64_t{1} << 32, 2}, &log));
   EXPECT_NE(log.find("R10=fp0(0)"), std::string::npos);
   EXPECT_NE(log.find("widened: "), std::string::npos);
   EXPECT_NE(log.find("processed "), std::string::npos);
