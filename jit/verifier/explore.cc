@@ -18,6 +18,8 @@
 #include <memory>
 #include <optional>
 
+#include "jit/verifier/print.h"
+
 namespace uarena::jit::verifier {
 namespace {
 
