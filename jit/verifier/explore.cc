@@ -15,6 +15,8 @@
 #include <memory>
 #include <optional>
 
+#include "jit/verifier/print.h"
+
 namespace uarena::jit::verifier {
 namespace {
 

@@ -1,10 +1,10 @@
 // What is known at one point of one path: the registers and stack of every active frame. The walk
-// (explore.h) steps states forward; here is what it compares, joins and prints.
+// (explore.h) steps states forward; here is what it compares and
+// joins, and print.h says how people read it.
 #pragma once
 
 #include <array>
 #include <cstdint>
-#include <string>
 #include <vector>
 
 #include "jit/verifier/cfg.h"
@@ -164,9 +164,5 @@ bool subsumes(const State& before, const State& now);
 // hold different references; `now` is then as it was. `rounds`: how often this place was widened
 // before; after a few no bound is kept.
 bool widen(const State& before, State& now, std::span<const int64_t> thresholds, unsigned rounds);
-
-std::string to_string(const Reg& reg);
-// Registers and stack of the running frame, and the depth.
-std::string to_string(const State& state);
 
 }  // namespace uarena::jit::verifier
