@@ -1,5 +1,4 @@
-// One table of section names. A name with `more` also stands before a slash and whatever follows,
-// which says where the program is to be attached ("raw_tp/sched_switch"); here that is only text.
+// One table of section names, and what the kernel knows of each type.
 #include "jit/program_type.h"
 
 #include <linux/bpf.h>
@@ -7,39 +6,37 @@
 namespace uarena::jit {
 namespace {
 
-struct Row {
-  std::string_view section;
-  bool more;
-  ProgramType type;
+struct Section {
+  std::string_view name;
+  bool prefix = false;  // a '/' and more may follow: what the kernel would attach to
+  ProgramType type = ProgramType::syscall;
 };
 
-constexpr Row kRows[] = {
+constexpr Section kSections[] = {
     {"syscall", false, ProgramType::syscall},
-    {"socket", false, ProgramType::socket_filter},
+    {"socket", true, ProgramType::socket_filter},
     {"tc", true, ProgramType::sched_cls},
-    {"classifier", false, ProgramType::sched_cls},
     {"tcx", true, ProgramType::sched_cls},
-    {"xdp", false, ProgramType::xdp},
+    {"classifier", true, ProgramType::sched_cls},
+    {"xdp", true, ProgramType::xdp},
     {"raw_tp", true, ProgramType::raw_tracepoint},
     {"raw_tracepoint", true, ProgramType::raw_tracepoint},
 };
-
-bool names(const Row& row, std::string_view section) {
-  if (section == row.section) return true;
-  return row.more && section.size() > row.section.size() && section.starts_with(row.section) &&
-         section[row.section.size()] == '/';
-}
 
 }  // namespace
 
 std::optional<ProgramType> program_type_of(std::string_view section) {
   if (section.starts_with('?')) section.remove_prefix(1);
-  for (const Row& row : kRows)
-    if (names(row, section)) return row.type;
+  for (const Section& known : kSections) {
+    if (section == known.name) return known.type;
+    if (known.prefix && section.starts_with(known.name) &&
+        section.substr(known.name.size()).starts_with('/'))
+      return known.type;
+  }
   return std::nullopt;
 }
 
-std::string_view program_type_name(ProgramType type) {
+std::string_view name_of(ProgramType type) {
   switch (type) {
     case ProgramType::syscall:
       return "BPF_PROG_TYPE_SYSCALL";
@@ -50,12 +47,12 @@ std::string_view program_type_name(ProgramType type) {
     case ProgramType::xdp:
       return "BPF_PROG_TYPE_XDP";
     case ProgramType::raw_tracepoint:
-      return "BPF_PROG_TYPE_RAW_TRACEPOINT";
+      break;
   }
-  return "BPF_PROG_TYPE_UNSPEC";
+  return "BPF_PROG_TYPE_RAW_TRACEPOINT";
 }
 
-uint32_t kernel_program_type(ProgramType type) {
+uint32_t number_of(ProgramType type) {
   switch (type) {
     case ProgramType::syscall:
       return BPF_PROG_TYPE_SYSCALL;
@@ -66,9 +63,9 @@ uint32_t kernel_program_type(ProgramType type) {
     case ProgramType::xdp:
       return BPF_PROG_TYPE_XDP;
     case ProgramType::raw_tracepoint:
-      return BPF_PROG_TYPE_RAW_TRACEPOINT;
+      break;
   }
-  return BPF_PROG_TYPE_UNSPEC;
+  return BPF_PROG_TYPE_RAW_TRACEPOINT;
 }
 
 bool is_sleepable(ProgramType type) { return type == ProgramType::syscall; }
@@ -80,9 +77,10 @@ std::string_view context_struct(ProgramType type) {
       return "__sk_buff";
     case ProgramType::xdp:
       return "xdp_md";
-    case ProgramType::syscall:
     case ProgramType::raw_tracepoint:
-      return {};
+      return "bpf_raw_tracepoint_args";
+    case ProgramType::syscall:
+      break;
   }
   return {};
 }

@@ -17,7 +17,7 @@ TEST(ProgramType, IsWhatLibbpfTakesFromTheSection) {
     ASSERT_EQ(libbpf_prog_type_by_name(section, &type, &attach), 0) << section;
     const auto ours = program_type_of(section);
     ASSERT_TRUE(ours.has_value()) << section;
-    EXPECT_EQ(kernel_program_type(*ours), static_cast<uint32_t>(type)) << section;
+    EXPECT_EQ(number_of(*ours), static_cast<uint32_t>(type)) << section;
     EXPECT_EQ(program_type_of(std::string("?") + section), ours);
   }
 }
@@ -35,8 +35,8 @@ TEST(ProgramType, UnknownSectionsMakeNone) {
 }
 
 TEST(ProgramType, NamesAndSleeping) {
-  EXPECT_EQ(program_type_name(ProgramType::syscall), "BPF_PROG_TYPE_SYSCALL");
-  EXPECT_EQ(program_type_name(ProgramType::sched_cls), "BPF_PROG_TYPE_SCHED_CLS");
+  EXPECT_EQ(name_of(ProgramType::syscall), "BPF_PROG_TYPE_SYSCALL");
+  EXPECT_EQ(name_of(ProgramType::sched_cls), "BPF_PROG_TYPE_SCHED_CLS");
   EXPECT_TRUE(is_sleepable(ProgramType::syscall));
   EXPECT_FALSE(is_sleepable(ProgramType::xdp));
   EXPECT_EQ(context_struct(ProgramType::xdp), "xdp_md");
