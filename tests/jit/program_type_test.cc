@@ -29,8 +29,8 @@ TEST(ProgramType, SectionsOfNewerLibbpf) {
 }
 
 TEST(ProgramType, UnknownSectionsMakeNone) {
-  for (const char* section : {"", "?", "syscalls", "syscall/x", "socket1", "xdpx", "xdp/x",
-                              "classifier/x", "raw_tpx", "tcp", ".text", "fentry/x", "??xdp"})
+  for (const char* section : {"", "?", "syscalls", "syscall/x", "socket1", "xdpx", "raw_tpx", "tcp",
+                              ".text", "fentry/x", "??xdp"})
     EXPECT_FALSE(program_type_of(section).has_value()) << section;
 }
 
