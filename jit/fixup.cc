@@ -47,7 +47,8 @@ class Fixup {
       const Subprog& from = def_.subprogs[n];
       const uint32_t stack = (verified_.stack_bytes()[n] + 7) & ~uint32_t{7};
       UARENA_ASSERT(stack <= 512, "{}: {} bytes of stack", from.name, stack);
-      FixedSubprog to{from.name, from.start, from.count, stack, false};
+      const bool zero = n < verified_.zeroed_stack().size() && verified_.zeroed_stack()[n];
+      FixedSubprog to{from.name, from.start, from.count, stack, false, zero};
       for (uint32_t at = from.start; at < from.start + from.count; ++at) {
         if (facts_[at].reached && is_may_goto(def_.insns[at])) to.has_may_goto = true;
       }

@@ -20,12 +20,16 @@ namespace uarena::jit {
 // What an instruction's memory operand points to, the same on every path (K73).
 enum class Region : uint8_t { none, stack, map_value, ctx, arena, packet, memory };
 
+// What a load from the context gives: the field as it stands, or a place of the packet.
+enum class CtxLoad : uint8_t { plain, data, data_end, data_meta };
+
 // What the verifier learned of one instruction.
 struct InsnFacts {
   Region region = Region::none;  // loads, stores, atomics
-  bool reached = false;          // on some path; what is not is replaced by fix_up (dead code)
-  bool arena_alu = false;        // ALU64 on an arena pointer: becomes the 32-bit operation (K62)
-  bool budget = false;  // a loop comes back here of which nobody knows that it ends: counted
+  CtxLoad ctx_load = CtxLoad::plain;
+  bool reached = false;    // on some path; what is not is replaced by fix_up (dead code)
+  bool arena_alu = false;  // ALU64 on an arena pointer: becomes the 32-bit operation (K62)
+  bool budget = false;     // a loop comes back here of which nobody knows that it ends: counted
 };
 
 class VerifiedProgram {
@@ -34,6 +38,8 @@ class VerifiedProgram {
   const std::vector<InsnFacts>& facts() const { return facts_; }
   uint32_t ctx_size() const { return ctx_size_; }  // bytes of context accessed
   const std::vector<uint32_t>& stack_bytes() const { return stack_bytes_; }  // per subprogram
+  // Per subprogram: it may read stack that it has not written, so the frame must be zeroed.
+  const std::vector<bool>& zeroed_stack() const { return zeroed_stack_; }
   uint64_t insns_processed() const { return insns_processed_; }
 
  private:
@@ -43,6 +49,7 @@ class VerifiedProgram {
   ProgramDef def_;
   std::vector<InsnFacts> facts_;
   std::vector<uint32_t> stack_bytes_;
+  std::vector<bool> zeroed_stack_;
   uint32_t ctx_size_ = 0;
   uint64_t insns_processed_ = 0;
 };
@@ -78,6 +85,7 @@ struct FixedSubprog {
   uint32_t count = 0;
   uint32_t stack_bytes = 0;  // of BPF stack that it uses, multiple of 8, at most 512
   bool has_may_goto = false;
+  bool zero_stack = false;  // it may read what it has not written
 };
 
 // Ready to run. Instructions now mean:

@@ -108,26 +108,89 @@ Checked<> step_unary(Walk& walk) {
   return {};
 }
 
-// pointer + number, number + pointer, pointer - number.
-Checked<> step_pointer(Walk& walk, const Reg& src) {
-  const Insn& i = walk.insn();
-  const uint8_t op = insn_op(i.code);
-  Reg& dst = walk.reg(i.dst);
-  const unsigned n = i.dst;
-  if (!wide(i)) return walk.fail(EACCES, "R{} 32-bit pointer arithmetic prohibited", n);
+constexpr int64_t kMaxOffset = int64_t{1} << 29;  // as the kernel's BPF_MAX_VAR_OFF
+
+// Offsets stay small, so that sums of them are exact and addresses never wrap.
+Checked<> check_offset(Walk& walk, const Reg& pointer, const Scalar& number) {
+  const auto& range = number.full;
+  const bool far = range.smin >= kMaxOffset || range.smin <= -kMaxOffset;
+  if (range.is_constant() && far)
+    return walk.fail(EACCES, "math between {} pointer and {} is not allowed", type_name(pointer),
+                     range.smin);
+  if (range.smin == INT64_MIN)
+    return walk.fail(EACCES,
+                     "math between {} pointer and register with unbounded min value is not allowed",
+                     type_name(pointer));
+  if (far)
+    return walk.fail(EACCES, "value {} makes {} pointer be out of bounds", range.smin,
+                     type_name(pointer));
+  return {};
+}
+
+// The packet's length is not known, so constants and the rest of an offset are kept apart: what a
+// comparison shows holds for all pointers with the same rest.
+void move_in_packet(Walk& walk, Reg& pointer, uint8_t op, const Scalar& number) {
+  const auto constant = number.value();
+  if (constant) {
+    const auto distance = static_cast<int32_t>(*constant);
+    pointer.fixed += op == kAdd ? distance : -distance;
+    return;
+  }
+  pointer.number = apply64(op == kAdd ? Op::add : Op::sub, pointer.number, number);
+  pointer.id = ++walk.found.last_id;
+  pointer.size = 0;
+}
+
+// The distance of two addresses in one object says nothing of where they are.
+bool one_object(const Reg& a, const Reg& b) {
+  const auto in_packet = [](const Reg& r) { return r.is_packet() || r.kind == Kind::packet_end; };
+  return !a.or_null && !b.or_null &&
+         ((in_packet(a) && in_packet(b)) || (a.kind == Kind::stack && b.kind == Kind::stack));
+}
+
+Checked<> check_pointer_operands(Walk& walk, const Reg& dst, const Reg& src) {
+  const uint8_t op = insn_op(walk.insn().code);
+  const unsigned n = walk.insn().dst;
+  if (!wide(walk.insn())) return walk.fail(EACCES, "R{} 32-bit pointer arithmetic prohibited", n);
   if (dst.kind != Kind::scalar && src.kind != Kind::scalar)
     return walk.fail(EACCES, "R{} pointer {} pointer prohibited", n, name_of(op));
+  if (op == kAnd || op == kOr || op == kXor)
+    return walk.fail(EACCES, "R{} bitwise operator {} on pointer prohibited", n, name_of(op));
   if (op != kAdd && op != kSub)
     return walk.fail(EACCES, "R{} pointer arithmetic with {} operator prohibited", n, name_of(op));
-  const Reg pointer = dst.kind == Kind::scalar ? src : dst;
-  if (pointer.kind == Kind::map_ptr)
-    return walk.fail(EACCES, "R{} pointer arithmetic on map_ptr prohibited", n);
+  const Reg& pointer = dst.kind == Kind::scalar ? src : dst;
+  if (pointer.or_null)
+    return walk.fail(EACCES, "R{} pointer arithmetic on {} prohibited, null-check it first", n,
+                     type_name(pointer));
+  if (pointer.kind == Kind::map_ptr || pointer.kind == Kind::packet_end ||
+      pointer.kind == Kind::callback)
+    return walk.fail(EACCES, "R{} pointer arithmetic on {} prohibited", n, type_name(pointer));
   if (op == kSub && dst.kind == Kind::scalar)
     return walk.fail(EACCES, "R{} tried to subtract pointer from scalar", n);
-  const Scalar number = apply64(op == kAdd ? Op::add : Op::sub, pointer.number,
-                                dst.kind == Kind::scalar ? dst.number : src.number);
+  return {};
+}
+
+// pointer + number, number + pointer, pointer - number; pointer - pointer within one object.
+Checked<> step_pointer(Walk& walk, const Reg& src) {
+  const uint8_t op = insn_op(walk.insn().code);
+  Reg& dst = walk.reg(walk.insn().dst);
+  if (wide(walk.insn()) && op == kSub && one_object(dst, src)) {
+    dst = Reg::scalar(Scalar::unknown());
+    return {};
+  }
+  if (auto ok = check_pointer_operands(walk, dst, src); !ok) return ok;
+  Reg pointer = dst.kind == Kind::scalar ? src : dst;
+  const Scalar number = dst.kind == Kind::scalar ? dst.number : src.number;
+  if (auto ok = check_offset(walk, pointer, number); !ok) return ok;
+  if (pointer.is_packet())
+    move_in_packet(walk, pointer, op, number);
+  else
+    pointer.number = apply64(op == kAdd ? Op::add : Op::sub, pointer.number, number);
+  if (auto ok = check_offset(walk, pointer, pointer.number); !ok) return ok;
+  if (pointer.fixed >= kMaxOffset || pointer.fixed <= -kMaxOffset)
+    return walk.fail(EACCES, "{} pointer offset {} is not allowed", type_name(pointer),
+                     pointer.fixed);
   dst = pointer;
-  dst.number = number;
   return {};
 }
 

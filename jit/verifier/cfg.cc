@@ -45,6 +45,7 @@ Checked<> check_jumps(const ProgramDef& program, const Subprog& s, Cfg& cfg) {
     if (cfg.second_half[static_cast<size_t>(to)])
       return fault(at, EINVAL, "jump into the middle of ldimm64 insn {}", to);
     cfg.join_point[static_cast<size_t>(to)] = true;
+    if (static_cast<size_t>(to) <= at) cfg.loop_head[static_cast<size_t>(to)] = true;
   }
   size_t last = s.start + s.count - 1;
   const Insn& end = program.insns[last];
@@ -72,13 +73,23 @@ Checked<> check_insns(const Object& object, const ProgramDef& program, Cfg& cfg)
   return {};
 }
 
+bool starts_function(const ProgramDef& program, const Cfg& cfg, int64_t to) {
+  const bool inside = to >= 0 && to < static_cast<int64_t>(program.insns.size());
+  return inside && program.subprogs[cfg.subprog_of[static_cast<size_t>(to)]].start == to;
+}
+
+bool takes_function(const Insn& i) { return is_ld_imm64(i) && i.src == kPseudoFunc; }
+
 Checked<> check_calls(const ProgramDef& program, Cfg& cfg) {
   for (size_t at = 0; at < program.insns.size(); ++at) {
-    if (cfg.second_half[at] || !is_pseudo_call(program.insns[at])) continue;
-    const int64_t to = static_cast<int64_t>(at) + 1 + program.insns[at].imm;
-    const bool inside = to >= 0 && to < static_cast<int64_t>(program.insns.size());
-    if (!inside || program.subprogs[cfg.subprog_of[static_cast<size_t>(to)]].start != to)
+    const Insn& i = program.insns[at];
+    if (cfg.second_half[at] || (!is_pseudo_call(i) && !takes_function(i))) continue;
+    const int64_t to = static_cast<int64_t>(at) + 1 + i.imm;
+    if (!starts_function(program, cfg, to))
       return fault(at, EINVAL, "call to insn {}, where no function starts", to);
+    if (takes_function(i) && program.subprogs[cfg.subprog_of[static_cast<size_t>(to)]].global)
+      return fault(at, EINVAL, "callback function not static");
+    if (takes_function(i)) continue;
     auto& callees = cfg.callees[cfg.subprog_of[at]];
     const uint32_t callee = cfg.subprog_of[static_cast<size_t>(to)];
     if (std::find(callees.begin(), callees.end(), callee) == callees.end())
@@ -141,6 +152,44 @@ Checked<> order_calls(const ProgramDef& program, Cfg& cfg) {
   return {};
 }
 
+// Backwards from the exits, each instruction once.
+class WaysOut {
+ public:
+  WaysOut(const ProgramDef& program, Cfg& cfg)
+      : program_(program), cfg_(cfg), jumps_here_(program.insns.size()) {}
+
+  void find() {
+    for (size_t at = 0; at < program_.insns.size(); ++at) {
+      if (cfg_.second_half[at]) continue;
+      const Insn& i = program_.insns[at];
+      if (is_jump(i)) jumps_here_[jump_target(program_, at)].push_back(static_cast<uint32_t>(at));
+      if (i.code == (kJmp | kExit)) reach(at);
+    }
+    while (!reached_.empty()) {
+      const size_t at = reached_.back();
+      reached_.pop_back();
+      for (const uint32_t from : jumps_here_[at]) reach(from);
+      const size_t before = at > 1 && cfg_.second_half[at - 1] ? at - 2 : at - 1;
+      if (at > 0 && goes_on(program_.insns[before])) reach(before);
+    }
+  }
+
+ private:
+  static bool goes_on(const Insn& i) {
+    return i.code != (kJmp | kExit) && i.code != (kJmp | kJa) && i.code != (kJmp32 | kJa);
+  }
+  void reach(size_t at) {
+    if (cfg_.reaches_exit[at]) return;
+    cfg_.reaches_exit[at] = true;
+    reached_.push_back(at);
+  }
+
+  const ProgramDef& program_;
+  Cfg& cfg_;
+  std::vector<std::vector<uint32_t>> jumps_here_;
+  std::vector<size_t> reached_;
+};
+
 }  // namespace
 
 size_t jump_target(const ProgramDef& program, size_t at) {
@@ -151,6 +200,10 @@ uint32_t call_target(const Cfg& cfg, const ProgramDef& program, size_t at) {
   return cfg.subprog_of[static_cast<size_t>(static_cast<int64_t>(at) + 1 + program.insns[at].imm)];
 }
 
+uint32_t callback_target(const Cfg& cfg, const ProgramDef& program, size_t at) {
+  return call_target(cfg, program, at);
+}
+
 Checked<Cfg> check_structure(const Object& object, const ProgramDef& program) {
   if (auto ok = check_subprogs(program); !ok) return std::unexpected(ok.error());
   Cfg cfg;
@@ -158,10 +211,13 @@ Checked<Cfg> check_structure(const Object& object, const ProgramDef& program) {
   cfg.subprog_of.resize(count);
   cfg.second_half.resize(count);
   cfg.join_point.resize(count);
+  cfg.loop_head.resize(count);
+  cfg.reaches_exit.resize(count);
   cfg.callees.resize(program.subprogs.size());
   if (auto ok = check_insns(object, program, cfg); !ok) return std::unexpected(ok.error());
   if (auto ok = check_calls(program, cfg); !ok) return std::unexpected(ok.error());
   if (auto ok = order_calls(program, cfg); !ok) return std::unexpected(ok.error());
+  WaysOut(program, cfg).find();
   return cfg;
 }
 

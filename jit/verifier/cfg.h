@@ -18,6 +18,8 @@ struct Cfg {
   std::vector<uint32_t> subprog_of;            // per instruction
   std::vector<bool> second_half;               // of an ld_imm64
   std::vector<bool> join_point;                // more than one way leads here
+  std::vector<bool> loop_head;                 // a jump back leads here
+  std::vector<bool> reaches_exit;              // the function may end from here
   std::vector<std::vector<uint32_t>> callees;  // per subprogram, each once
   std::vector<uint32_t> callees_first;         // subprograms, callees before their callers
 };
@@ -29,6 +31,9 @@ size_t jump_target(const ProgramDef& program, size_t at);
 
 // The subprogram that the pseudo call at `at` enters. Only after check_structure.
 uint32_t call_target(const Cfg& cfg, const ProgramDef& program, size_t at);
+
+// The subprogram whose address the ld_imm64 at `at` (src kPseudoFunc) gives.
+uint32_t callback_target(const Cfg& cfg, const ProgramDef& program, size_t at);
 
 // One instruction on its own (opcode, fields, registers). Part of check_structure.
 Checked<> check_encoding(const Object& object, const ProgramDef& program, size_t at);

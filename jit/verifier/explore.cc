@@ -2,21 +2,20 @@
 // still to be walked, closed afterwards. Since the search is depth first, the open nodes are those
 // on the current path.
 //
-// Why cutting is right: a path that meets a closed node adds nothing (its continuations were
-// walked). A path that comes back to an open node may only be cut where the node is at a may_goto
-// of the same call: every cycle among remembered states needs such an edge, so every endless run
-// passes that may_goto again and again, and it ends there. Any other return to an equal open state
-// is an endless loop.
-//
-// A may_goto counts per call, so that argument holds while a cycle stays in the call. A closed node
-// from which a cut leads back to an open one is part of a cycle that is still being walked: it ends
-// paths of its own call only. A path of a later call of the same function would close a cycle that
-// leaves the may_goto's frame and enters it anew, with its count full again.
+// Why cutting is right: a path that meets a closed node adds nothing, since its continuations were
+// walked. A path that comes back to an open node adds nothing either, for what can go wrong behind
+// it will be found there; but then nobody has shown that the program gets out of this circle. So
+// such a return is only taken where a loop's head is, and the head gets a budget: of every circle
+// among remembered states at least one edge leads to an open node, so every endless run uses up
+// that budget. A may_goto has one of its own (K54). A circle without any branch has no way out, and
+// is an error.
 #include "jit/verifier/explore.h"
 
 #include <algorithm>
 #include <memory>
 #include <optional>
+
+#include "jit/verifier/print.h"
 
 namespace uarena::jit::verifier {
 namespace {
@@ -28,10 +27,10 @@ constexpr uint64_t kLookAtClock = 256;  // instructions, of some 10 us each at w
 // What remembered and waiting states may take together. A state can have 60 KiB, so that their
 // numbers alone would allow one object gigabytes; ordinary programs stay below 50 MiB.
 constexpr size_t kMaxStateBytes = size_t{256} << 20;
-// How many of the newest open nodes are looked at for an endless loop, and from how many on only
-// some passes are remembered.
-constexpr size_t kRecent = 16;
-constexpr size_t kManyOpen = 64;
+// Loops are explored pass by pass until the walk has become longer than this, and than so many
+// times the program.
+constexpr uint64_t kCheapInsns = 20'000;
+constexpr uint64_t kCheapPasses = 20;
 // The newest steps of a path keep their text.
 constexpr size_t kLoggedSteps = 4096;
 constexpr unsigned kMinDistance = 8;  // instructions between two remembered states
@@ -40,42 +39,34 @@ struct Node {
   State state;
   Node* parent = nullptr;
   size_t at = 0;
-  uint32_t waiting = 1;  // paths from here that are not finished
-  unsigned rounds = 0;   // widenings that led to this state
-  uint32_t serial = 0;   // in the order of remembering, so parents have lower ones
-  uint64_t may_gotos = 0;
+  uint32_t waiting = 1;     // paths from here that are not finished
+  unsigned rounds = 0;      // widenings that led to this state
+  unsigned generation = 0;  // earlier ones at this place, called from the same places
+  uint64_t forks = 0;
   uint32_t hits = 0;
   uint32_t misses = 0;
-};
-
-// Of every node ever remembered, by serial. `back_to`: the oldest node that its paths, as far as
-// they are walked, lead back to; its own serial if to none before it.
-struct Cycle {
-  uint32_t back_to;
-  bool open;
 };
 
 // The nodes of one instruction.
 struct Nodes {
   std::vector<std::unique_ptr<Node>> open;  // oldest first
   std::vector<std::unique_ptr<Node>> closed;
-  uint64_t passes = 0;
 };
 
 size_t bytes_of(const State& state) {
   size_t bytes = 0;
   for (const Frame& frame : state.frames)
     bytes += sizeof(Frame) + frame.stack.size() * sizeof(Slot);
-  return bytes;
+  return bytes + state.refs.size() * sizeof(Ref);
 }
 
 struct Path {
   State state;
   size_t at = 0;
   Node* parent = nullptr;
-  size_t length = 0;       // of the trace
-  uint64_t may_gotos = 0;  // passed so far
-  unsigned distance = 0;   // instructions since a state was remembered
+  size_t length = 0;      // of the trace
+  uint64_t forks = 0;     // branches with two ways, so far
+  unsigned distance = 0;  // instructions since a state was remembered
 };
 
 class Explorer {
@@ -87,10 +78,9 @@ class Explorer {
         nodes_(subject.program.insns.size() + 1) {}
 
   Outcome run() {
-    start();
-    Checked<> verdict;
-    while (verdict && next_path()) verdict = walk_path();
-    Outcome out{verdict, std::move(found_), insns_, widened_, {}, {}, {}};
+    Checked<> verdict = walk_from(program_entry(), 0);
+    while (verdict && !all_walked()) verdict = walk_next();
+    Outcome out{verdict, std::move(found_), statistics_, widened_, {}, {}, {}};
     if (!verdict) {
       for (const Step& step : trace_) out.path.push_back(step.insn);
       if (!path_.state.frames.empty()) out.last_state = to_string(path_.state);
@@ -105,15 +95,43 @@ class Explorer {
     std::string note;  // with a log: the state before it
   };
 
-  void start() {
-    path_.state.frames.emplace_back();
-    auto& regs = path_.state.regs();
-    regs[1] = {Kind::ctx, 0, 0, 0, Scalar::constant(0)};
-    regs[10] = {Kind::stack, 0, 0, 0, Scalar::constant(0)};
+  // --- walks of their own ---
+
+  bool all_walked() const {
+    return globals_done_.size() == found_.globals.size() &&
+           timed_done_.size() == found_.timed.size();
+  }
+
+  Checked<> walk_next() {
+    for (const uint32_t n : found_.globals)
+      if (globals_done_.insert(n).second) {
+        auto entry = global_entry(subject_, n, found_);
+        if (!entry) return std::unexpected(entry.error());
+        return walk_from(std::move(*entry), subject_.program.subprogs[n].start);
+      }
+    for (const auto& [n, map] : found_.timed)
+      if (timed_done_.insert({n, map}).second)
+        return walk_from(timer_entry(subject_, n, map, found_), subject_.program.subprogs[n].start);
+    UARENA_ASSERT(false, "all functions are walked already");
+    return {};
+  }
+
+  Checked<> walk_from(State entry, size_t at) {
+    for (Nodes& nodes : nodes_) nodes = {};
+    node_count_ = 0;
+    state_bytes_ = 0;
+    waiting_.clear();
+    trace_.clear();
+    path_ = {};
+    path_.state = std::move(entry);
     walking_ = true;
     // The root stands after the last instruction, where no path is ever compared with it.
-    const auto remembered = remember(subject_.program.insns.size());
-    UARENA_ASSERT(remembered.has_value(), "the first state was refused");
+    const auto root = remember(subject_.program.insns.size(), nullptr, 0);
+    UARENA_ASSERT(root.has_value(), "the first state was refused");
+    path_.at = at;
+    Checked<> verdict;
+    while (verdict && next_path()) verdict = walk_path();
+    return verdict;
   }
 
   // The path at hand, or the newest of those that wait.
@@ -133,16 +151,17 @@ class Explorer {
       return fault(at, ECANCELED, "verification was given up: nobody waits for it");
     if (std::chrono::steady_clock::now() >= limits_.deadline)
       return fault(at, E2BIG,
-                   "too complex: {} instructions walked in the time that a load may take", insns_);
+                   "too complex: {} instructions walked in the time that a load may take",
+                   statistics_.insns);
     return {};
   }
 
   Checked<> walk_path() {
     while (walking_) {
       const size_t at = path_.at;
-      if (++insns_ > limits_.insns)
+      if (++statistics_.insns > limits_.insns)
         return fault(at, E2BIG, "too complex: {} instructions walked", limits_.insns);
-      if (insns_ % kLookAtClock == 0)
+      if (statistics_.insns % kLookAtClock == 0)
         if (auto ok = check_time(at); !ok) return ok;
       note_step(at);
       if (must_compare(at)) {
@@ -188,13 +207,9 @@ class Explorer {
         path_.at = jump_target(subject_.program, walk.at);
         return {};
       case kJcond:
-        ++path_.may_gotos;
         return wait_at(jump_target(subject_.program, walk.at), path_.state, walk.at);
       case kCall:
-        if (!is_pseudo_call(i)) return step_function(walk);
-        if (auto ok = enter_subprog(walk); !ok) return ok;
-        path_.at = subject_.program.subprogs[path_.state.top().subprog].start;
-        return {};
+        return is_pseudo_call(i) ? step_subprog(walk) : step_call(walk);
       case kExit: {
         const auto next = step_exit(walk);
         if (!next) return std::unexpected(next.error());
@@ -209,34 +224,51 @@ class Explorer {
     }
   }
 
+  Checked<> step_subprog(Walk& walk) {
+    const size_t depth = path_.state.frames.size();
+    if (auto ok = enter_subprog(walk); !ok) return ok;
+    if (path_.state.frames.size() > depth)
+      path_.at = subject_.program.subprogs[path_.state.top().subprog].start;
+    return {};
+  }
+
+  Checked<> step_call(Walk& walk) {
+    auto outcome = step_function(walk);
+    if (!outcome) return std::unexpected(outcome.error());
+    if (outcome->entered) path_.at = subject_.program.subprogs[path_.state.top().subprog].start;
+    if (!outcome->other) return {};
+    return wait_at(walk.at + 1, std::move(*outcome->other), walk.at);
+  }
+
   Checked<> step_fork(Walk& walk) {
     const auto fork = step_branch(walk);
     if (!fork) return std::unexpected(fork.error());
     if (!fork->taken.possible && !fork->fall.possible)  // never, while every step is sound
       return fault(walk.at, EFAULT, "contradictory state: {}", to_string(path_.state));
-    const Insn& i = walk.insn();
     const size_t target = jump_target(subject_.program, walk.at);
     if (fork->taken.possible && fork->fall.possible) {
       State taken = path_.state;
-      learn(taken, i, fork->taken);
+      learn(walk, taken, fork->taken);
       if (auto ok = wait_at(target, std::move(taken), walk.at); !ok) return ok;
     }
     if (fork->fall.possible) {
-      learn(path_.state, i, fork->fall);
+      learn(walk, path_.state, fork->fall);
     } else {
-      learn(path_.state, i, fork->taken);
+      learn(walk, path_.state, fork->taken);
       path_.at = target;
     }
     return {};
   }
 
+  // Another way from the instruction at hand.
   Checked<> wait_at(size_t target, State state, size_t at) {
     if (waiting_.size() >= kMaxWaiting)
-      return fault(at, E2BIG, "too complex: {} branches wait to be walked", kMaxWaiting);
+      return fault(at, E2BIG, "The sequence of {} jumps is too complex.", kMaxWaiting);
     if (auto ok = make_room(state, at); !ok) return ok;
+    ++path_.forks;
     ++path_.parent->waiting;
     waiting_.push_back(
-        {std::move(state), target, path_.parent, trace_.size(), path_.may_gotos, path_.distance});
+        {std::move(state), target, path_.parent, trace_.size(), path_.forks, path_.distance});
     return {};
   }
 
@@ -249,9 +281,23 @@ class Explorer {
 
   // --- remembered states ---
 
-  bool must_compare(size_t at) const {
-    return subject_.cfg.join_point[at] || is_may_goto(subject_.insn(at));
+  // Where a path may come back to: the heads of loops, and calls that are repeated.
+  bool repeats(size_t at) const {
+    return subject_.cfg.loop_head[at] || is_may_goto(subject_.insn(at)) || repeated_call(at);
   }
+  bool repeated_call(size_t at) const {
+    const FunctionDesc* function = function_at(at);
+    return function != nullptr &&
+           (function->effect == Effect::iter_next || function->effect == Effect::calls_back ||
+            function->effect == Effect::for_each);
+  }
+  const FunctionDesc* function_at(size_t at) const {
+    const Insn& i = subject_.insn(at);
+    if (is_helper_call(i)) return subject_.functions.helper(i.imm);
+    return is_kfunc_call(i) ? subject_.functions.kfunc(i.imm) : nullptr;
+  }
+
+  bool must_compare(size_t at) const { return subject_.cfg.join_point[at] || repeats(at); }
 
   Checked<> compare(size_t at) {
     forget_dead(path_.state, at, subject_.live);
@@ -259,109 +305,102 @@ class Explorer {
       end_path();
       return {};
     }
-    if (is_may_goto(subject_.insn(at))) return settle(at);
-    return look_for_endless_loop(at);
+    return repeats(at) ? settle(at) : join_or_remember(at);
   }
 
   bool walked_already(size_t at) {
     auto& closed = nodes_[at].closed;
-    for (size_t n = 0; n < closed.size(); ++n) {
+    for (size_t n = closed.size(); n-- > 0;) {
       Node& node = *closed[n];
-      const std::optional<uint32_t> back_to = open_cycle(node.serial);
-      const bool may_end = !back_to || node.state.top().activation == path_.state.top().activation;
-      if (may_end && same_calls(node.state, path_.state) && subsumes(node.state, path_.state)) {
+      if (same_calls(node.state, path_.state) && subsumes(node.state, path_.state)) {
         ++node.hits;
-        if (back_to) leads_back_to(*back_to);
         return true;
       }
-      if (++node.misses > 8 + 4 * node.hits) {  // seldom of use
-        std::swap(closed[n], closed.back());
-        state_bytes_ -= bytes_of(closed.back()->state);
-        closed.pop_back();
-        --node_count_;
-        --n;
-      }
+      const bool newest = n + 1 == closed.size();
+      if (++node.misses <= 8 + 4 * node.hits || newest) continue;
+      state_bytes_ -= bytes_of(node.state);  // seldom of use
+      closed.erase(closed.begin() + static_cast<ptrdiff_t>(n));
+      --node_count_;
     }
     return false;
   }
 
-  // The open node that a closed one leads back to. None: all that can follow it was walked.
-  std::optional<uint32_t> open_cycle(uint32_t serial) const {
-    while (!cycles_[serial].open) {
-      const uint32_t back_to = cycles_[serial].back_to;
-      if (back_to == serial) return std::nullopt;
-      serial = back_to;
-    }
-    return serial;
-  }
-
-  // The path at hand ends because its continuations are those of an open node, or lead to it.
-  void leads_back_to(uint32_t serial) {
-    uint32_t& back_to = cycles_[path_.parent->serial].back_to;
-    back_to = std::min(back_to, serial);
-  }
-
-  Checked<> look_for_endless_loop(size_t at) {
-    auto& [open, closed, passes] = nodes_[at];
-    const size_t from = open.size() > kRecent ? open.size() - kRecent : 0;
-    for (size_t n = open.size(); n-- > from;) {
-      const Node& node = *open[n];
-      if (node.may_gotos == path_.may_gotos && same_calls(node.state, path_.state) &&
-          subsumes(node.state, path_.state) && subsumes(path_.state, node.state))
-        return fault(at, EINVAL, "infinite loop detected at insn {}", at);
-    }
-    ++passes;
-    const bool often = open.size() >= kManyOpen && passes % kManyOpen != 0;
-    if (path_.distance < kMinDistance || often) return {};
-    return remember(at);
-  }
-
-  // At a may_goto: ends the path if an earlier state of this loop holds it; else widens it, so that
-  // sooner or later one does.
+  // Where a loop comes back: the path ends if an earlier state of this loop holds it. Otherwise it
+  // goes on, after some passes widened, so that sooner or later one does.
   Checked<> settle(size_t at) {
     const Node* latest = nullptr;
     unsigned seen = 0;
-    for (auto node = nodes_[at].open.rbegin(); node != nodes_[at].open.rend(); ++node) {
+    auto& open = nodes_[at].open;
+    for (auto node = open.rbegin(); node != open.rend(); ++node) {
       const State& before = (*node)->state;
-      if (!same_calls(before, path_.state) ||
-          before.top().activation != path_.state.top().activation)
-        continue;
-      if (subsumes(before, path_.state)) {
-        leads_back_to((*node)->serial);
-        end_path();
-        return {};
-      }
+      if (!same_calls(before, path_.state)) continue;
+      if (subsumes(before, path_.state)) return close_loop(at, **node);
       if (latest == nullptr) latest = node->get();
       ++seen;
     }
     unsigned rounds = 0;
-    if (latest != nullptr && seen >= limits_.widen_after &&
+    if (latest != nullptr && seen >= patience(at) &&
         widen(latest->state, path_.state, subject_.thresholds, latest->rounds)) {
       rounds = latest->rounds + 1;
-      widened_ = true;
       note_widened();
     }
-    if (auto ok = remember(at); !ok) return ok;
-    path_.parent->rounds = rounds;
+    return remember(at, latest, rounds);
+  }
+
+  // Loops that end by themselves at run time settle at once; others are worth some passes.
+  unsigned patience(size_t at) const {
+    const bool bounded = is_may_goto(subject_.insn(at)) || repeated_call(at);
+    if (bounded) return limits_.bounded_passes;
+    const uint64_t cheap = kCheapInsns + kCheapPasses * subject_.program.insns.size();
+    return statistics_.insns > cheap ? std::min(limits_.loop_passes, limits_.bounded_passes)
+                                     : limits_.loop_passes;
+  }
+
+  Checked<> close_loop(size_t at, const Node& node) {
+    if (node.forks == path_.forks || !subject_.cfg.reaches_exit[at])
+      return fault(at, EINVAL, "infinite loop detected at insn {}", at);
+    const FunctionDesc* function = function_at(at);
+    const bool counts_itself = is_may_goto(subject_.insn(at)) ||
+                               (function != nullptr && function->effect != Effect::iter_next);
+    if (!counts_itself) found_.facts[at].budget = true;
+    end_path();
     return {};
   }
 
-  Checked<> remember(size_t at) {
+  Checked<> join_or_remember(size_t at) {
+    const Node* latest = nullptr;
+    const auto& closed = nodes_[at].closed;
+    for (size_t n = closed.size(); n-- > 0 && latest == nullptr;)
+      if (same_calls(closed[n]->state, path_.state)) latest = closed[n].get();
+    if (latest != nullptr && latest->generation >= limits_.states &&
+        widen(latest->state, path_.state, subject_.thresholds, latest->rounds)) {
+      note_widened();
+      return remember(at, latest, latest->rounds + 1);
+    }
+    if (path_.distance < kMinDistance) return {};
+    return remember(at, latest, 0);
+  }
+
+  Checked<> remember(size_t at, const Node* latest, unsigned rounds) {
     if (node_count_ >= kMaxNodes)
       return fault(at, E2BIG, "too complex: {} states to compare with", kMaxNodes);
     if (auto ok = make_room(path_.state, at); !ok) return ok;
-    ++node_count_;
     auto node = std::make_unique<Node>();
     node->state = path_.state;
     node->parent = path_.parent;
     node->at = at;
-    node->may_gotos = path_.may_gotos;
-    node->serial = static_cast<uint32_t>(cycles_.size());
-    cycles_.push_back({node->serial, true});
+    node->rounds = rounds;
+    node->generation = latest == nullptr ? 0 : latest->generation + 1;
+    node->forks = path_.forks;
     // The path at hand now counts for the new node, and the new node for its parent.
     path_.parent = node.get();
     path_.distance = 0;
     nodes_[at].open.push_back(std::move(node));
+    ++node_count_;
+    ++statistics_.total_states;
+    statistics_.peak_states = std::max(statistics_.peak_states, node_count_);
+    statistics_.max_states_per_insn = std::max(statistics_.max_states_per_insn,
+                                               nodes_[at].open.size() + nodes_[at].closed.size());
     return {};
   }
 
@@ -369,14 +408,9 @@ class Explorer {
     walking_ = false;
     for (Node* node = path_.parent; node != nullptr && --node->waiting == 0;) {
       Node* parent = node->parent;
-      auto& [open, closed, passes] = nodes_[node->at];
+      auto& [open, closed] = nodes_[node->at];
       UARENA_ASSERT(!open.empty() && open.back().get() == node,
                     "insn {}: nodes closed out of order", node->at);
-      cycles_[node->serial].open = false;
-      if (parent != nullptr) {
-        uint32_t& back_to = cycles_[parent->serial].back_to;
-        back_to = std::min(back_to, cycles_[node->serial].back_to);
-      }
       closed.push_back(std::move(open.back()));
       open.pop_back();
       node = parent;
@@ -396,6 +430,7 @@ class Explorer {
   }
 
   void note_widened() {
+    widened_ = true;
     if (limits_.log_level >= 2) append(log_, "widened: " + to_string(path_.state) + "\n");
   }
 
@@ -413,15 +448,16 @@ class Explorer {
   const Subject& subject_;
   const Limits limits_;
   Findings found_;
+  Statistics statistics_;
   std::vector<Nodes> nodes_;
-  std::vector<Cycle> cycles_;
+  std::set<uint32_t> globals_done_;
+  std::set<std::pair<uint32_t, uint32_t>> timed_done_;
   size_t node_count_ = 0;
   size_t state_bytes_ = 0;  // of nodes and of what waits
   std::vector<Path> waiting_;
   Path path_;
   bool walking_ = false;
   bool widened_ = false;
-  uint64_t insns_ = 0;
   std::vector<Step> trace_;
   std::string log_;
 };

@@ -18,15 +18,18 @@ using verifier::Subject;
 namespace {
 
 constexpr size_t kMaxThresholds = 1024;
-// The second walk's patience: loops of up to this many iterations are walked one by one.
-constexpr unsigned kPatientWidening = 1000;
+// What is explored one by one, passes of a loop and states where branches meet, before it is
+// joined: little at first, since that is quick and mostly enough, and then more.
+constexpr unsigned kQuickPasses = 24, kQuickBounded = 1, kQuickStates = 12;
+constexpr unsigned kPatientPasses = 1000, kPatientStates = 1000;
 constexpr size_t kShownSteps = 40;
 
-Checked<> check_section(const ProgramDef& program) {
-  if (program.section == "syscall" || program.section == "?syscall") return {};
+Checked<ProgramType> type_of(const ProgramDef& program) {
+  const auto type = program_type_of(program.section);
+  if (type) return *type;
   return verifier::fault(0, EINVAL,
-                         "program `{}` is in section \"{}\"; supported are \"syscall\" and "
-                         "\"?syscall\"",
+                         "program `{}` is in section \"{}\"; supported are syscall, socket, tc, "
+                         "classifier, tcx/…, xdp, raw_tp/… and raw_tracepoint/…",
                          program.name, program.section);
 }
 
@@ -80,20 +83,42 @@ std::vector<int64_t> thresholds_of(const ProgramDef& program, const Cfg& cfg) {
 
 uint32_t frame_bytes(int depth) { return (static_cast<uint32_t>(depth) + 7) / 8 * 8; }
 
-// 512 bytes for the deepest chain of calls; a frame counts as at least 16, as in the kernel.
-Checked<> check_stack(const ProgramDef& program, const Cfg& cfg, const Findings& found) {
-  std::vector<uint32_t> chain(program.subprogs.size());
-  for (const uint32_t n : cfg.callees_first) {
-    uint32_t below = 0;
-    for (const uint32_t callee : cfg.callees[n]) below = std::max(below, chain[callee]);
-    chain[n] = below + (std::max(frame_bytes(found.stack_depth[n]), 1u) + 15) / 16 * 16;
+// 512 bytes for the deepest chain of calls and of callbacks that calls run; a frame counts as at
+// least 16, as in the kernel. A timer's callback begins a chain of its own.
+class StackDepth {
+ public:
+  StackDepth(const ProgramDef& program, const Cfg& cfg, const Findings& found)
+      : cfg_(cfg), found_(found), chain_(program.subprogs.size()) {}
+
+  Checked<> check() {
+    if (auto ok = check_from(0); !ok) return ok;
+    for (const auto& [callback, map] : found_.timed)
+      if (auto ok = check_from(callback); !ok) return ok;
+    return {};
   }
-  if (chain[0] > static_cast<uint32_t>(verifier::kMaxStack))
-    return verifier::fault(
-        0, EACCES, "combined stack size of the calls is {}. Too large, allowed are {} bytes",
-        chain[0], verifier::kMaxStack);
-  return {};
-}
+
+ private:
+  // Chains are at most 8 deep: calls were checked, callbacks were walked.
+  uint32_t chain(uint32_t n) {
+    if (chain_[n] != 0) return chain_[n];
+    uint32_t below = 0;
+    for (const uint32_t callee : cfg_.callees[n]) below = std::max(below, chain(callee));
+    for (auto loop = found_.loops.lower_bound({n, 0});
+         loop != found_.loops.end() && loop->first == n; ++loop)
+      below = std::max(below, chain(loop->second));
+    return chain_[n] = below + (std::max(frame_bytes(found_.stack_depth[n]), 1u) + 15) / 16 * 16;
+  }
+
+  Checked<> check_from(uint32_t root) {
+    const uint32_t deepest = chain(root);
+    if (deepest <= static_cast<uint32_t>(verifier::kMaxStack)) return {};
+    return verifier::fault(0, EACCES, "combined stack size of the calls is {}. Too large", deepest);
+  }
+
+  const Cfg& cfg_;
+  const Findings& found_;
+  std::vector<uint32_t> chain_;  // per subprogram; 0: not known yet
+};
 
 std::string source_of(const ProgramDef& program, size_t insn) {
   const LineInfo* found = nullptr;
@@ -142,29 +167,31 @@ class Verifier {
 
  private:
   Checked<> accept() {
-    if (auto ok = check_section(program_); !ok) return ok;
+    const auto type = type_of(program_);
+    if (!type) return std::unexpected(type.error());
     auto cfg = verifier::check_structure(*input_.object, program_);
     if (!cfg) return std::unexpected(cfg.error());
     if (auto ok = check_arena(input_, program_, *cfg); !ok) return ok;
     const CallTable none;
-    const CallTable& kfuncs = input_.functions == nullptr ? none : *input_.functions;
-    auto live = verifier::compute_liveness(program_, *cfg, kfuncs);
+    const CallTable& functions = input_.functions == nullptr ? none : *input_.functions;
+    auto live = verifier::compute_liveness(program_, *cfg, functions);
     auto thresholds = thresholds_of(program_, *cfg);
-    const Subject subject{
-        *input_.object,    program_,        kfuncs,          input_.user_vm_start,
-        input_.arena_size, std::move(*cfg), std::move(live), std::move(thresholds)};
+    const Subject subject{*input_.object,       program_,          functions,       *type,
+                          input_.user_vm_start, input_.arena_size, std::move(*cfg), std::move(live),
+                          std::move(thresholds)};
     if (auto ok = walk(subject); !ok) return ok;
-    return check_stack(program_, subject.cfg, outcome_->found);
+    return StackDepth(program_, subject.cfg, outcome_->found).check();
   }
 
-  // Widening loops at once is quick and mostly enough. Where it loses a bound that the program
-  // needs, a patient walk may still show that all is well; either proof counts.
+  // Where joining early loses a bound that the program needs, a patient walk may still show that
+  // all is well; either proof counts.
   Checked<> walk(const Subject& subject) {
-    verifier::Limits limits{input_.insn_limit, 1, input_.log_level, input_.deadline,
-                            input_.cancelled};
+    verifier::Limits limits{input_.insn_limit, kQuickPasses,    kQuickBounded,   kQuickStates,
+                            input_.log_level,  input_.deadline, input_.cancelled};
     outcome_ = verifier::explore(subject, limits);
     if (outcome_->verdict || !outcome_->widened) return outcome_->verdict;
-    limits.widen_after = kPatientWidening;
+    limits.loop_passes = limits.bounded_passes = kPatientPasses;
+    limits.states = kPatientStates;
     Outcome patient = verifier::explore(subject, limits);
     if (patient.verdict || patient.verdict.error().code != E2BIG) outcome_ = std::move(patient);
     return outcome_->verdict;
@@ -176,8 +203,9 @@ class Verifier {
     program.facts_ = std::move(outcome_->found.facts);
     for (const int depth : outcome_->found.stack_depth)
       program.stack_bytes_.push_back(frame_bytes(depth));
+    program.zeroed_stack_ = std::move(outcome_->found.reads_uninit);
     program.ctx_size_ = outcome_->found.ctx_size;
-    program.insns_processed_ = outcome_->insns;
+    program.insns_processed_ = outcome_->statistics.insns;
     return program;
   }
 
@@ -199,8 +227,8 @@ class Verifier {
     if (text.size() > verifier::kMaxLog) text.erase(0, text.size() - verifier::kMaxLog);
     if (outcome_ && !accepted) text += path_text(program_, *outcome_);
     if (!accepted) return text + accepted.error().text + "\n";
-    return text +
-           fmt::format("processed {} insns (limit {})\n", outcome_->insns, input_.insn_limit);
+    return text + fmt::format("processed {} insns (limit {})\n", outcome_->statistics.insns,
+                              input_.insn_limit);
   }
 
   const VerifierInput& input_;

@@ -99,7 +99,7 @@ void Emitter::emit_subprog(size_t index) {
   plan_frame(subprog);
   L(subprog_labels_[index]);
   insn_offsets_[subprog.start] = static_cast<uint32_t>(getSize());
-  emit_prologue();
+  emit_prologue(subprog);
   for (size_t at = subprog.start; at < subprog.start + subprog.count; ++at) {
     // The prologue belongs to the first instruction.
     if (at != subprog.start) insn_offsets_[at] = static_cast<uint32_t>(getSize());
@@ -133,7 +133,7 @@ void Emitter::plan_frame(const FixedSubprog& subprog) {
   if ((frame_bytes_ + 8 * static_cast<int>(saved_.size())) % 16 != 0) frame_bytes_ += 8;
 }
 
-void Emitter::emit_prologue() {
+void Emitter::emit_prologue(const FixedSubprog& subprog) {
   push(rbp);
   mov(rbp, rsp);
   if (frame_bytes_ != 0) sub(rsp, static_cast<uint32_t>(frame_bytes_));
@@ -146,6 +146,15 @@ void Emitter::emit_prologue() {
     mov(qword[rbp - count], kFresh.count);
     mov(qword[rbp - started], kFresh.started_ns);
   }
+  if (subprog.zero_stack) emit_zero_stack(subprog.stack_bytes);
+}
+
+// At most 32 stores; what lies there otherwise are addresses of this process.
+void Emitter::emit_zero_stack(uint32_t bytes) {
+  xorps(xmm0, xmm0);
+  uint32_t done = 0;
+  for (; done + 16 <= bytes; done += 16) movups(ptr[rbp - static_cast<int>(done + 16)], xmm0);
+  if (done < bytes) mov(qword[rbp - static_cast<int>(done + 8)], 0);
 }
 
 void Emitter::emit_epilogue() {

@@ -151,6 +151,24 @@ uint64_t strict(uint64_t r1, uint64_t r2, uint64_t r3, uint64_t r4, uint64_t r5,
 }
 const FunctionDesc kStrict{.name = "strict", .function = strict};
 
+// A frame that may be read before it is written holds nothing of what was there before.
+TEST_P(Engine, AZeroedFrameIsZero) {
+  for (const unsigned bytes : {8U, 16U, 24U, 504U, 512U}) {
+    std::string text = "call pc+2\ncall pc+" + std::to_string(bytes / 8 + 3) + "\nexit\n";
+    for (unsigned off = 8; off <= bytes; off += 8)
+      text += fmt::format("*(u64 *)(r10 -{}) = -1\n", off);
+    text += "r0 = 0\nexit\nr0 = 0\n";
+    for (unsigned off = 8; off <= bytes; off += 8)
+      text += fmt::format("r2 = *(u64 *)(r10 -{})\nr0 |= r2\n", off);
+    text += "exit\n";
+    auto program = FixedProgramTestPeer::make(test::assemble_or_die(text));
+    FixedProgramTestPeer::set_stack(&program, 1, bytes);
+    FixedProgramTestPeer::set_stack(&program, 2, bytes);
+    FixedProgramTestPeer::set_zero_stack(&program, 2);
+    EXPECT_EQ(run_once(*executable(std::move(program), GetParam())).result, 0U) << bytes;
+  }
+}
+
 TEST_P(Engine, KfuncsGetTheirArgumentsAnAlignedStackAndTheRun) {
   // 0..4 callee-saved registers and odd stack sizes: every parity of the frame.
   for (const uint32_t stack : {0U, 8U, 16U, 24U, 512U}) {

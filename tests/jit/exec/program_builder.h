@@ -54,6 +54,9 @@ class FixedProgramTestPeer {
   static void set_stack(FixedProgram* program, size_t subprog, uint32_t bytes) {
     program->subprogs_[subprog].stack_bytes = bytes;
   }
+  static void set_zero_stack(FixedProgram* program, size_t subprog) {
+    program->subprogs_[subprog].zero_stack = true;
+  }
 };
 
 inline std::unique_ptr<Executable> executable(FixedProgram program, Mode mode) {

@@ -33,6 +33,7 @@ struct Value {
 
 struct Cell {
   bool written = false;
+  bool lost = false;  // of an address that was overwritten in part
   uint8_t byte = 0;
 };
 
@@ -250,7 +251,9 @@ class Checker {
         }
         for (unsigned n = 0; n < bytes; ++n) {
           const Cell& cell = stack.cells[static_cast<size_t>(512 + *start + n)];
-          if (!cell.written) fail("reads uninitialised stack");
+          if (cell.lost) fail("reads a part of an address");
+          if (!cell.written && !program_.zeroed_stack()[base.frame == 0 ? 0 : 1])
+            fail("reads uninitialised stack of a frame that is not zeroed");
           v |= uint64_t{cell.byte} << (8 * n);
         }
         break;
@@ -270,11 +273,10 @@ class Checker {
       if (value.tag == Tag::stack && value.frame > base.frame)
         fail("leaves a pointer to its frame");
       Stack& stack = frames_[base.frame].stack;
-      // What is left of an address that is overwritten in part counts as uninitialised.
       std::erase_if(stack.pointers, [&](const auto& entry) {
         if (entry.first >= *start + bytes || *start >= entry.first + 8) return false;
         for (int n = 0; n < 8 && entry.second.pointer(); ++n)
-          stack.cells[static_cast<size_t>(512 + entry.first + n)].written = false;
+          stack.cells[static_cast<size_t>(512 + entry.first + n)].lost = true;
         return true;
       });
       if (bytes != 8 && value.pointer()) fail("stores a part of an address");
@@ -282,7 +284,7 @@ class Checker {
         stack.pointers[*start] = value;
       for (unsigned n = 0; n < bytes; ++n)
         stack.cells[static_cast<size_t>(512 + *start + n)] = {
-            true, static_cast<uint8_t>(value.bits >> (8 * n))};
+            true, false, static_cast<uint8_t>(value.bits >> (8 * n))};
       return;
     }
     if (value.pointer()) fail("stores an address outside the stack");

@@ -19,7 +19,6 @@ const std::map<std::string, std::string>& rejected() {
       {"kfuncs_wrong_map alloc_pages", "arg#0 expected pointer to STRUCT bpf_map"},
       {"kfuncs_wrong_map free_pages", "arg#0 expected pointer to STRUCT bpf_map"},
       {"kfuncs_wrong_map reserve_pages", "arg#0 expected pointer to STRUCT bpf_map"},
-      {"loader_features other_section", "is in section \"socket\""},
   };
   return list;
 }
