@@ -1,3 +1,4 @@
+// One table of section names, and what the kernel knows of each type.
 #include "jit/program_type.h"
 
 #include <linux/bpf.h>
@@ -65,6 +66,23 @@ uint32_t number_of(ProgramType type) {
       break;
   }
   return BPF_PROG_TYPE_RAW_TRACEPOINT;
+}
+
+bool is_sleepable(ProgramType type) { return type == ProgramType::syscall; }
+
+std::string_view context_struct(ProgramType type) {
+  switch (type) {
+    case ProgramType::socket_filter:
+    case ProgramType::sched_cls:
+      return "__sk_buff";
+    case ProgramType::xdp:
+      return "xdp_md";
+    case ProgramType::raw_tracepoint:
+      return "bpf_raw_tracepoint_args";
+    case ProgramType::syscall:
+      break;
+  }
+  return {};
 }
 
 }  // namespace uarena::jit

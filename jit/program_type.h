@@ -17,4 +17,12 @@ std::optional<ProgramType> program_type_of(std::string_view section);
 std::string_view name_of(ProgramType type);
 uint32_t number_of(ProgramType type);
 
+// Whether the program may call functions that sleep. A program of type syscall always may: the
+// kernel loads it no other way.
+bool is_sleepable(ProgramType type);
+
+// The structure of the context: a parameter that points to it is the context without any tag (K75).
+// Empty for syscall programs, whose context is bytes.
+std::string_view context_struct(ProgramType type);
+
 }  // namespace uarena::jit

@@ -86,7 +86,7 @@ TEST_P(Engine, MayGotosOfARunEndTogether) {
       "r0 = 0\n"
       "exit\n");
   RunContext context;
-  context.may_goto_limit_ns = 20'000'000;
+  context.limit_ns = 20'000'000;
   const auto start = std::chrono::steady_clock::now();
   EXPECT_EQ(nested->run({}, context), 6u);
   EXPECT_TRUE(context.may_goto_expired);
@@ -150,6 +150,24 @@ uint64_t strict(uint64_t r1, uint64_t r2, uint64_t r3, uint64_t r4, uint64_t r5,
   return result;
 }
 const FunctionDesc kStrict{.name = "strict", .function = strict};
+
+// A frame that may be read before it is written holds nothing of what was there before.
+TEST_P(Engine, AZeroedFrameIsZero) {
+  for (const unsigned bytes : {8U, 16U, 24U, 504U, 512U}) {
+    std::string text = "call pc+2\ncall pc+" + std::to_string(bytes / 8 + 3) + "\nexit\n";
+    for (unsigned off = 8; off <= bytes; off += 8)
+      text += fmt::format("*(u64 *)(r10 -{}) = -1\n", off);
+    text += "r0 = 0\nexit\nr0 = 0\n";
+    for (unsigned off = 8; off <= bytes; off += 8)
+      text += fmt::format("r2 = *(u64 *)(r10 -{})\nr0 |= r2\n", off);
+    text += "exit\n";
+    auto program = FixedProgramTestPeer::make(test::assemble_or_die(text));
+    FixedProgramTestPeer::set_stack(&program, 1, bytes);
+    FixedProgramTestPeer::set_stack(&program, 2, bytes);
+    FixedProgramTestPeer::set_zero_stack(&program, 2);
+    EXPECT_EQ(run_once(*executable(std::move(program), GetParam())).result, 0U) << bytes;
+  }
+}
 
 TEST_P(Engine, KfuncsGetTheirArgumentsAnAlignedStackAndTheRun) {
   // 0..4 callee-saved registers and odd stack sizes: every parity of the frame.
