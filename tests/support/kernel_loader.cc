@@ -114,7 +114,8 @@ Result<std::vector<jit::Insn>> bind(const jit::ProgramDef& program, const jit::O
       if (!id) return fail(ENOENT, "the kernel has no function '{}'", name);
       insn.imm = static_cast<int32_t>(*id);
     } else if (jit::is_ld_imm64(insn)) {
-      if (insn.src != 0) insn.imm = maps[static_cast<size_t>(insn.imm)].fd.get();
+      if (insn.src == jit::kPseudoMapFd || insn.src == jit::kPseudoMapValue)
+        insn.imm = maps[static_cast<size_t>(insn.imm)].fd.get();
       i++;
     }
   }
