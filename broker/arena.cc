@@ -94,10 +94,11 @@ Result<std::shared_ptr<Arena>> Arena::assemble(MemoryFile file, PageTable table,
                              std::move(table), std::move(*arena_charge), std::move(*page_charge))));
 }
 
-void Arena::note_cut_off_run(uint64_t program_id, const std::string& program, uint64_t when_ns) {
+void Arena::note_cut_off_run(CutOff why, uint64_t program_id, const std::string& program,
+                             uint64_t when_ns) {
   const Impl::Guard guard(impl_->lock);
   StateFile& state = impl_->table.state_file();
-  state.set_cut_off_runs({state.cut_off_runs().count + 1, program_id, when_ns, program});
+  state.set_cut_off_runs({state.cut_off_runs().count + 1, why, program_id, when_ns, program});
 }
 
 CutOffRuns Arena::cut_off_runs() const {

@@ -54,11 +54,19 @@ struct ArenaIdentity {
   uint64_t creator_seq = 0;
 };
 
-// Runs that a broker's death cut off in the middle: what they had done to the arena until then,
-// they have done, and nobody knows how much it is.
+// Why a run did not come to its end. Wire format (abi.h, UARENA_CUT_OFF_*).
+enum class CutOff : uint8_t {
+  death = 0,  // of the broker
+  limit = 1,  // its time was over
+  gone = 2,   // nobody waited for it any more
+};
+
+// Runs that were cut off in the middle: what they had done to the arena until then, they have done,
+// and nobody knows how much it is.
 struct CutOffRuns {
   uint64_t count = 0;
   // The last one.
+  CutOff why = CutOff::death;
   uint64_t program_id = 0;
   uint64_t when_ns = 0;  // CLOCK_REALTIME
   std::string program;   // its name
@@ -111,8 +119,9 @@ class Arena {
   // and no change when one of the pages is taken.
   Result<void> install_globals(uint64_t offset, std::span<const std::byte> bytes);
 
-  // A run was cut off by a broker's death. And all that were, so far.
-  void note_cut_off_run(uint64_t program_id, const std::string& program, uint64_t when_ns);
+  // A run was cut off in the middle. And all that were, so far.
+  void note_cut_off_run(CutOff why, uint64_t program_id, const std::string& program,
+                        uint64_t when_ns);
   CutOffRuns cut_off_runs() const;
 
   // Inspection: consistent copies, no client can make them wait.

@@ -1,14 +1,46 @@
 #include "broker/program.h"
 
-#include <time.h>
+#include <chrono>
+
+#include "ipc/base/log.h"
+#include "jit/turns.h"
 
 namespace uarena::broker {
 namespace {
 
-uint64_t now_ns() {
-  timespec t{};
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return static_cast<uint64_t>(t.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(t.tv_nsec);
+double seconds(uint64_t ns) { return static_cast<double>(ns) / 1e9; }
+
+uint64_t realtime_ns() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(now).count());
+}
+
+// The run did not come to its end. What it has done it has done, so its arena is marked.
+Error note_ended(const Program& program, const jit::RunContext& context, bool gone) {
+  program.ended_cnt.fetch_add(1, std::memory_order_relaxed);
+  if (program.object->arena)
+    program.object->arena->note_cut_off_run(gone ? CutOff::gone : CutOff::limit, program.id,
+                                            program.name, realtime_ns());
+  const std::string place = program.executable->place_of(context.ended_at);
+  log(LogLevel::warning, "run.ended",
+      {{"program", program.id}, {"name", program.name}, {"at", place}, {"client_gone", gone}});
+  if (gone)
+    return {ECANCELED,
+            fmt::format("program {} was ended at {}: the client is gone", program.name, place)};
+  return {ETIMEDOUT, fmt::format("program {} ran for {} s and was ended at {}", program.name,
+                                 seconds(context.limit_ns), place)};
+}
+
+Result<void> run_once(const Program& program, std::span<std::byte> ctx,
+                      const std::atomic<bool>& cancel, uint64_t limit_ns, RunResult* result) {
+  jit::RunContext context;
+  context.arena = program.object->arena ? &program.object->arena->view() : nullptr;
+  context.cancelled = &cancel;
+  context.limit_ns = limit_ns;
+  result->r0 = program.executable->run(ctx, context);
+  result->faults += context.faults.load(std::memory_order_relaxed);
+  if (!context.ended) return {};
+  return std::unexpected(note_ended(program, context, cancel.load(std::memory_order_relaxed)));
 }
 
 }  // namespace
@@ -23,35 +55,34 @@ std::vector<std::pair<size_t, int>> ObjectState::kept_memory() const {
   return kept;
 }
 
+// Its repetitions are one request: they have one limit in common.
 Result<RunResult> run_program(const Program& program, std::span<std::byte> ctx, uint32_t repeat,
-                              const std::atomic<bool>& cancel) {
+                              const std::atomic<bool>& cancel, uint64_t limit_ns) {
   if (ctx.size() < program.ctx_size)
     return fail(EINVAL, "program {} accesses {} bytes of context, {} were given", program.name,
                 program.ctx_size, ctx.size());
-  const jit::ArenaView* view = program.object->arena ? &program.object->arena->view() : nullptr;
   RunResult result;
   result.repeat = repeat == 0 ? 1 : repeat;
-  const uint64_t start = now_ns();
+  const uint64_t start = jit::monotonic_ns();
   uint64_t elapsed = 0;
   uint32_t done = 0;
-  while (done < result.repeat && (done == 0 || elapsed < kRunLimitNs)) {
+  Result<void> whole;
+  while (whole && done < result.repeat && (done == 0 || elapsed < limit_ns)) {
     if (cancel.load(std::memory_order_relaxed))
       return fail(ECANCELED, "stopped after {} of {} repetitions: the client is gone", done,
                   result.repeat);
-    jit::RunContext context;
-    context.arena = view;
-    context.cancelled = &cancel;
-    result.r0 = program.executable->run(ctx, context);
-    result.faults += context.faults.load(std::memory_order_relaxed);
+    whole = run_once(program, ctx, cancel, limit_ns, &result);
     ++done;
     // Reading the clock costs as much as a small program, so it is read every 64th time at most.
-    if (done == result.repeat || done < 64 || done % 64 == 0) elapsed = now_ns() - start;
+    if (!whole || done == result.repeat || done < 64 || done % 64 == 0)
+      elapsed = jit::monotonic_ns() - start;
   }
   program.run_cnt.fetch_add(done, std::memory_order_relaxed);
   program.run_time_ns.fetch_add(elapsed, std::memory_order_relaxed);
+  if (!whole) return std::unexpected(std::move(whole.error()));
   if (done < result.repeat)
     return fail(ETIME, "stopped after {} of {} repetitions: a request may run for {} s", done,
-                result.repeat, kRunLimitNs / 1'000'000'000);
+                result.repeat, seconds(limit_ns));
   result.duration_ns = elapsed / done;
   return result;
 }

@@ -59,6 +59,7 @@ struct Program {
   Charge charge;
   mutable std::atomic<uint64_t> run_cnt{0};
   mutable std::atomic<uint64_t> run_time_ns{0};
+  mutable std::atomic<uint64_t> ended_cnt{0};  // of them: ended in the middle
 };
 
 struct RunResult {
@@ -69,13 +70,16 @@ struct RunResult {
 };
 
 // A request begins no repetition after this long and ends with ETIME, so that its repetitions can't
-// hold a runner for ever. One run has a limit of its own: all its loops end after 10 s (K54).
+// hold a runner for ever. It is the limit of one run, too: one that is in a loop then is ended in
+// the middle (jit/turns.h).
 inline constexpr uint64_t kRunLimitNs = 10'000'000'000;
 
 // Runs the program `repeat` times on the calling thread. `ctx` is passed in and left as the program
 // left it. EINVAL: ctx smaller than what the program accesses (as the kernel's TEST_RUN does).
-// `cancel` becoming true ends the loops of the run under way, and the repetitions with ECANCELED.
+// `cancel` becoming true ends the run under way in its next loop, and the repetitions with
+// ECANCELED. ETIMEDOUT: a run had its time and was ended; its place in the program is named. A run
+// that was ended is marked on its arena and counted.
 Result<RunResult> run_program(const Program& program, std::span<std::byte> ctx, uint32_t repeat,
-                              const std::atomic<bool>& cancel);
+                              const std::atomic<bool>& cancel, uint64_t limit_ns = kRunLimitNs);
 
 }  // namespace uarena::broker

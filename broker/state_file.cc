@@ -172,7 +172,9 @@ void StateFile::apply(std::span<const Fill> fills) {
 }
 
 void StateFile::set_cut_off_runs(const CutOffRuns& runs) {
-  uint64_t words[format::kMarkWords] = {runs.count, runs.program_id, runs.when_ns};
+  uint64_t words[format::kMarkWords] = {
+      runs.count | static_cast<uint64_t>(runs.why) << format::kMarkWhyShift, runs.program_id,
+      runs.when_ns};
   std::memcpy(&words[3], runs.program.data(), std::min(runs.program.size(), format::kNameSize - 1));
   constexpr size_t kLast = format::kMarkWords - 1;
   words[kLast] = checksum_words(std::span(words).first(kLast));
@@ -185,7 +187,9 @@ CutOffRuns StateFile::cut_off_runs() const {
   constexpr size_t kLast = format::kMarkWords - 1;
   if (words[0] == 0 || words[kLast] != checksum_words(std::span(words).first(kLast))) return {};
   const auto* name = reinterpret_cast<const char*>(&words[3]);
-  return {words[0], words[1], words[2], std::string(name, ::strnlen(name, format::kNameSize))};
+  const uint64_t count = words[0] & ((uint64_t{1} << format::kMarkWhyShift) - 1);
+  return {count, static_cast<CutOff>(words[0] >> format::kMarkWhyShift), words[1], words[2],
+          std::string(name, ::strnlen(name, format::kNameSize))};
 }
 
 uint64_t StateFile::checksum_after(std::span<const Fill> fills) const {

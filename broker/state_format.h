@@ -86,10 +86,12 @@ inline constexpr size_t kMaxFills = 8;
 inline constexpr size_t kRecordHead = 3;
 inline constexpr size_t kMaxRecordWords = kRecordHead + 2 * kMaxFills + 1;
 
-// The last run that a broker's death cut off in the middle: words {how many so far, program, when
+// The last run that was cut off in the middle: words {how many so far, with a CutOff in the highest
+// byte (once it was always a broker's death, which is 0, and no byte), program, when
 // (nanoseconds, CLOCK_REALTIME), the program's name in 8 words, checksum_words over all before}.
 // A mark whose checksum is wrong is none: its writer died.
 inline constexpr uint64_t kMark = kJournal + 2048;
+inline constexpr int kMarkWhyShift = 56;
 inline constexpr size_t kMarkWords = 3 + kNameSize / 8 + 1;
 
 inline constexpr uint64_t kTable = 2 * kPageSize;

@@ -23,6 +23,7 @@ uarena_arena_info to_wire(const Arena& arena, uint32_t clients, uint32_t program
   info.cut_off_runs = cut_off.count;
   info.cut_off_program = cut_off.program_id;
   info.cut_off_ns = cut_off.when_ns;
+  info.cut_off_why = static_cast<uint32_t>(cut_off.why);
   ipc::set_text(info.cut_off_name, cut_off.program);
   return info;
 }
@@ -33,6 +34,7 @@ uarena_prog_info to_wire(const Program& program) {
   info.arena_id = program.object->arena ? program.object->arena->id() : 0;
   info.run_cnt = program.run_cnt.load(std::memory_order_relaxed);
   info.run_time_ns = program.run_time_ns.load(std::memory_order_relaxed);
+  info.ended_cnt = program.ended_cnt.load(std::memory_order_relaxed);
   info.insns = program.insns;
   info.jited_bytes = static_cast<uint32_t>(program.executable->code_bytes());
   info.ctx_size = program.ctx_size;

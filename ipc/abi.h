@@ -134,12 +134,19 @@ struct uarena_arena_info {
   uint32_t owner_uid;
   uint32_t fault; /* enum uarena_fault_way */
   char name[UARENA_NAME_SIZE];
-  /* Runs that the death of a broker cut off in the middle, and the last of them. What such a run had
-   * done to the arena until then, it has done; nobody knows how much that is. */
+  /* Runs that were cut off in the middle, and the last of them. What such a run had done to the arena
+   * until then, it has done; nobody knows how much that is. */
   uint64_t cut_off_runs;
   uint64_t cut_off_program; /* id */
   uint64_t cut_off_ns;      /* CLOCK_REALTIME */
   char cut_off_name[UARENA_NAME_SIZE];
+  uint32_t cut_off_why; /* enum uarena_cut_off */
+  uint32_t reserved;    /* 0 */
+};
+enum uarena_cut_off {
+  UARENA_CUT_OFF_DEATH = 0, /* the broker died */
+  UARENA_CUT_OFF_LIMIT = 1, /* the run had its time: PROG_RUN was answered with ETIMEDOUT */
+  UARENA_CUT_OFF_GONE = 2,  /* the client that had asked for it was gone */
 };
 struct uarena_arena_reply {
   struct uarena_msg msg;
@@ -229,6 +236,7 @@ struct uarena_prog_info {
   char name[UARENA_NAME_SIZE];
   char section[UARENA_NAME_SIZE];
   char object[UARENA_NAME_SIZE];
+  uint64_t ended_cnt; /* runs that were ended in the middle, in a loop: of those in run_cnt */
 };
 struct uarena_map_info {
   uint64_t id;
@@ -239,7 +247,10 @@ struct uarena_map_info {
   char name[UARENA_NAME_SIZE];
 };
 
-/* payload: the context, `ctx_size` bytes, at most UARENA_MAX_CTX. */
+/* payload: the context, `ctx_size` bytes, at most UARENA_MAX_CTX.
+ * ETIMEDOUT: the run was ended in the middle, because a loop of which nobody can say that it ends had
+ * gone on for 10 s; the sentence names the instruction. Locks and records that it held are released, its
+ * other effects stay. ETIME: more repetitions than 10 s had room for; all runs that were begun ended. */
 #define UARENA_MAX_CTX 65535u
 struct uarena_prog_run {
   struct uarena_msg msg;

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <iterator>
 
 namespace uarena::jit {
@@ -22,6 +23,16 @@ std::string Annotations::before(size_t insn) {
   return text;
 }
 
+std::string place_of(const FixedProgram& program, uint32_t insn) {
+  const auto& lines = program.lines();
+  const auto after = std::ranges::upper_bound(lines, insn, {}, &LineInfo::insn);
+  if (after == lines.begin()) return fmt::format("insn {}", insn);
+  const LineInfo& line = *std::prev(after);
+  std::string_view text = line.text;
+  text.remove_prefix(std::min(text.find_first_not_of(" \t"), text.size()));
+  return fmt::format("insn {} ({}:{}: {})", insn, line.file, line.line, text);
+}
+
 std::string dump_xlated(const FixedProgram& program) {
   std::string text;
   Annotations annotations(program);
@@ -34,6 +45,7 @@ std::string dump_xlated(const FixedProgram& program) {
       fmt::format_to(std::back_inserter(text), " ; {}",
                      program.functions()[static_cast<size_t>(insns[at].imm)]->name);
     }
+    if (program.counts_at(at)) text += " ; counts turns";
     text += '\n';
     if (is_ld_imm64(insns[at])) ++at;
   }

@@ -13,6 +13,9 @@ namespace uarena::jit {
 // The fixed-up instructions, one a line.
 std::string dump_xlated(const FixedProgram& program);
 
+// Where an instruction is, for messages: "insn 12 (list.bpf.c:40: while (n))".
+std::string place_of(const FixedProgram& program, uint32_t insn);
+
 // Gives the header of each subprogram and the source lines, each once, as a walk over the
 // instructions comes to them.
 class Annotations {

@@ -18,29 +18,36 @@ namespace {
 
 class CompiledProgram final : public Executable {
  public:
-  CompiledProgram(FixedProgram program, ExecBlock block, std::vector<ExceptionEntry> entries,
-                  std::vector<uint32_t> insn_offsets)
-      : program_(std::move(program)),
-        insn_offsets_(std::move(insn_offsets)),
+  CompiledProgram(FixedProgram program, ExecBlock block, x86_64::CompiledCode compiled)
+      : Executable(std::move(program)),
+        insn_offsets_(std::move(compiled.insn_offsets)),
+        callback_offsets_(std::move(compiled.callback_offsets)),
         block_(std::move(block)),
-        region_(block_.code(), block_.size(), program_.arena(), std::move(entries)) {}
+        region_(block_.code(), block_.size(), this->program().arena(),
+                std::move(compiled.entries)) {}
 
-  uint64_t run(std::span<std::byte> ctx, RunContext& context) const override {
-    UARENA_ASSERT(ctx.size() >= program_.ctx_size(), "program {}: context of {} bytes, needs {}",
-                  program_.name(), ctx.size(), program_.ctx_size());
-    using Entry = uint64_t (*)(void* ctx, RunContext* run);
-    const auto entry = reinterpret_cast<Entry>(reinterpret_cast<uintptr_t>(block_.code()));
-    return entry(ctx.data(), &context);
+  uint64_t call_back(uint64_t callback, const CallbackArgs& args,
+                     RunContext& context) const override {
+    UARENA_ASSERT(callback < callback_offsets_.size() && callback_offsets_[callback] != 0,
+                  "program {}: callback {}", program().name(), callback);
+    return entry(callback_offsets_[callback])(args[0], args[1], args[2], args[3], args[4],
+                                              &context);
   }
   size_t code_bytes() const override { return block_.size(); }
-  std::string dump_xlated() const override { return jit::dump_xlated(program_); }
   std::string dump_jited() const override {
-    return x86_64::list_code(program_, {block_.code(), block_.size()}, insn_offsets_);
+    return x86_64::list_code(program(), {block_.code(), block_.size()}, insn_offsets_);
   }
 
  private:
-  FixedProgram program_;
+  HelperFn entry(size_t offset) const {
+    return reinterpret_cast<HelperFn>(reinterpret_cast<uintptr_t>(block_.code() + offset));
+  }
+  uint64_t enter(void* ctx, RunContext& context) const override {
+    return entry(0)(reinterpret_cast<uint64_t>(ctx), 0, 0, 0, 0, &context);
+  }
+
   std::vector<uint32_t> insn_offsets_;
+  std::vector<uint32_t> callback_offsets_;
   // In this order: the region is unregistered before the code is freed.
   ExecBlock block_;
   ExceptionRegion region_;
@@ -54,11 +61,30 @@ Result<std::unique_ptr<Executable>> make_compiled(FixedProgram program) {
   auto block = (*memory)->add(compiled->code);
   if (!block) return std::unexpected(block.error());
   return std::make_unique<CompiledProgram>(std::move(program), std::move(*block),
-                                           std::move(compiled->entries),
-                                           std::move(compiled->insn_offsets));
+                                           std::move(*compiled));
 }
 
 }  // namespace
+
+uint64_t Executable::run(std::span<std::byte> ctx, RunContext& context) const {
+  UARENA_ASSERT(ctx.size() >= program_.ctx_size(), "program {}: context of {} bytes, needs {}",
+                program_.name(), ctx.size(), program_.ctx_size());
+  context.program = this;
+  const uint64_t result = enter(ctx.data(), context);
+  if (context.ended) context.held.release_all();
+  return result;
+}
+
+uint64_t Executable::run_callback(uint64_t callback, const CallbackArgs& args,
+                                  RunContext& context) const {
+  context.program = this;
+  const uint64_t result = call_back(callback, args, context);
+  if (context.ended) context.held.release_all();
+  return result;
+}
+
+std::string Executable::dump_xlated() const { return jit::dump_xlated(program_); }
+std::string Executable::place_of(uint32_t insn) const { return jit::place_of(program_, insn); }
 
 Result<std::unique_ptr<Executable>> make_executable(FixedProgram program, Mode mode) {
   if (auto installed = install_fault_handler(); !installed) {

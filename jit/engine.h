@@ -2,26 +2,48 @@
 // interpreted. It owns the executable memory and the exception table that go with the code.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 
 #include "ipc/base/result.h"
 #include "jit/program.h"
 
 namespace uarena::jit {
 
-// A program that can run. Threads: run() may be called by many at once.
+using CallbackArgs = std::array<uint64_t, 5>;  // R1..R5
+
+// A program that can run. Threads: all functions may be called by many at once.
 class Executable {
  public:
   virtual ~Executable() = default;
   // Runs once. R1 = ctx.data(); ctx must have at least FixedProgram::ctx_size() bytes. Returns R0.
-  virtual uint64_t run(std::span<std::byte> ctx, RunContext& context) const = 0;
-  virtual size_t code_bytes() const = 0;        // 0: interpreted
-  virtual std::string dump_xlated() const = 0;  // fixed-up instructions, with source lines
-  virtual std::string dump_jited() const = 0;   // disassembly, with source lines; "" if interpreted
+  // When it returns with context.ended, everything that the run held has been released.
+  uint64_t run(std::span<std::byte> ctx, RunContext& context) const;
+  // Within a run: calls the subprogram that a program named `callback` (ld_imm64 of a function).
+  // When it returns with context.ended, the result means nothing and the caller returns, too.
+  virtual uint64_t call_back(uint64_t callback, const CallbackArgs& args,
+                             RunContext& context) const = 0;
+  // A run of its own that consists of that.
+  uint64_t run_callback(uint64_t callback, const CallbackArgs& args, RunContext& context) const;
+
+  virtual size_t code_bytes() const = 0;       // 0: interpreted
+  virtual std::string dump_jited() const = 0;  // disassembly, with source lines; "" if interpreted
+  std::string dump_xlated() const;             // fixed-up instructions, with source lines
+  // "insn 12 (list.bpf.c:40: while (n))"; without the source where there is none.
+  std::string place_of(uint32_t insn) const;
+
+ protected:
+  explicit Executable(FixedProgram program) : program_(std::move(program)) {}
+  const FixedProgram& program() const { return program_; }
+
+ private:
+  virtual uint64_t enter(void* ctx, RunContext& context) const = 0;
+  FixedProgram program_;
 };
 
 enum class Mode { compile, interpret };

@@ -69,7 +69,8 @@ bool fix_compiled(int signal, const siginfo_t* info, greg_t* gregs) {
   if (entry == nullptr) return false;
   gregs[REG_RIP] = static_cast<greg_t>(region->start() + entry->resume);
   if (entry->zero < 16) gregs[kGregs[entry->zero]] = 0;
-  auto* run = reinterpret_cast<RunContext*>(gregs[REG_R9]);
+  // The frame's RunContext, above the saved frame pointer (x86_64/emitter.h).
+  auto* run = reinterpret_cast<RunContext* const*>(gregs[REG_RBP])[1];
   run->faults.fetch_add(1, std::memory_order_relaxed);
   return true;
 }

@@ -10,8 +10,8 @@
 // A fault is fixed up only if its address lies in the arena that the instruction may touch. Every
 // other one is a bug of ours (or not our business) and goes to the previous disposition.
 //
-// Register contract: in static entries RDX holds kern_vm_start; in compiled code R9 holds the
-// RunContext whose fault counter is raised.
+// Register contract: in static entries RDX holds kern_vm_start; in compiled code [RBP + 8] holds
+// the RunContext whose fault counter is raised.
 #pragma once
 
 #include <cstddef>

@@ -27,6 +27,7 @@ class Fixup {
         replace_dead_code(at, wide);
       else
         fix(at);
+      if (facts_[at].reached && facts_[at].budget) count_at(at);
       if (wide) ++at;
     }
     return std::move(fixed_);
@@ -48,7 +49,7 @@ class Fixup {
       const uint32_t stack = (verified_.stack_bytes()[n] + 7) & ~uint32_t{7};
       UARENA_ASSERT(stack <= 512, "{}: {} bytes of stack", from.name, stack);
       const bool zero = n < verified_.zeroed_stack().size() && verified_.zeroed_stack()[n];
-      FixedSubprog to{from.name, from.start, from.count, stack, false, zero};
+      FixedSubprog to{from.name, from.start, from.count, stack, false, zero, false};
       for (uint32_t at = from.start; at < from.start + from.count; ++at) {
         if (facts_[at].reached && is_may_goto(def_.insns[at])) to.has_may_goto = true;
       }
@@ -62,6 +63,11 @@ class Fixup {
     const Insn exit{.code = kJmp | kExit};
     fixed_.insns_[at] = exit;
     if (wide) fixed_.insns_[at + 1] = exit;
+  }
+
+  void count_at(size_t at) {
+    fixed_.counts_.resize(fixed_.insns_.size());
+    fixed_.counts_[at] = true;
   }
 
   void fix(size_t at) {
@@ -104,12 +110,26 @@ class Fixup {
       case kPseudoMapValue:
         value = value_address(map(at, low.imm), static_cast<uint32_t>(high.imm));
         break;
+      case kPseudoFunc:
+        value = callback(at, low.imm);
+        break;
       default:
         UARENA_ASSERT(false, "instruction {}: ld_imm64 with source {}", at, unsigned{low.src});
     }
     low.src = 0;
     low.imm = static_cast<int32_t>(value);
     high.imm = static_cast<int32_t>(value >> 32);
+  }
+
+  // A callback's value: its number among the subprograms. The entry, which has number 0, can't be
+  // one, so a callback is never NULL.
+  uint64_t callback(size_t at, int32_t distance) {
+    const auto start = static_cast<uint32_t>(static_cast<int64_t>(at) + 1 + distance);
+    const auto found = std::ranges::find(fixed_.subprogs_, start, &FixedSubprog::start);
+    UARENA_ASSERT(found != fixed_.subprogs_.begin() && found != fixed_.subprogs_.end(),
+                  "instruction {}: no subprogram for a callback starts at {}", at, start);
+    found->is_callback = true;
+    return static_cast<uint64_t>(found - fixed_.subprogs_.begin());
   }
 
   const BoundMap& map(size_t at, int32_t index) const {
@@ -169,12 +189,15 @@ class Fixup {
 
   void fix_call(size_t at, Insn& insn) {
     if (is_pseudo_call(insn)) return;
-    UARENA_ASSERT(is_kfunc_call(insn) && binding_.functions != nullptr,
+    UARENA_ASSERT((is_kfunc_call(insn) || is_helper_call(insn)) && binding_.functions != nullptr,
                   "instruction {}: call of function {} (source {})", at, insn.imm,
                   unsigned{insn.src});
-    const FunctionDesc* function = binding_.functions->kfunc(insn.imm);
+    const CallTable& offered = *binding_.functions;
+    const FunctionDesc* function =
+        is_kfunc_call(insn) ? offered.kfunc(insn.imm) : offered.helper(insn.imm);
     UARENA_ASSERT(function != nullptr && function->function != nullptr,
-                  "instruction {}: kernel function {} is not there", at, insn.imm);
+                  "instruction {}: function {} is not there", at, insn.imm);
+    insn.src = kPseudoKfuncCall;
     insn.imm = index_of(function);
   }
 

@@ -96,6 +96,20 @@ struct FunctionDesc {
   HelperFn function = nullptr;  // null: known, but not offered
 };
 
+// Whether the run may have ended (turns.h) when the function returns: it runs subprograms, or
+// waits.
+inline bool may_end_run(const FunctionDesc& function) {
+  switch (function.effect) {
+    case Effect::calls_back:
+    case Effect::for_each:
+    case Effect::lock:
+    case Effect::try_lock:
+      return true;
+    default:
+      return false;
+  }
+}
+
 // The functions an object may call.
 struct CallTable {
   std::vector<const FunctionDesc*> kfuncs;   // in the order of Object::kfuncs; null: not offered

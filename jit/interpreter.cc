@@ -1,5 +1,8 @@
 // The reference executor. One Frame per call: eleven registers, 512 bytes of stack and its
-// may_goto state. Plain accesses go through memcpy and are trusted, because the verifier proved
+// may_goto state. A run that ends in the middle (turns.h) returns through its frames, each of which
+// looks at RunContext::ended after every call.
+//
+// Plain accesses go through memcpy and are trusted, because the verifier proved
 // them; arena accesses go through fault_safe.h, because nobody can prove that a page stays.
 #include "jit/interpreter.h"
 
@@ -11,7 +14,7 @@
 #include "jit/alu.h"
 #include "jit/dump.h"
 #include "jit/fault_safe.h"
-#include "jit/may_goto.h"
+#include "jit/turns.h"
 
 namespace uarena::jit {
 namespace {
@@ -68,12 +71,16 @@ void atomic_plain(T* address, int32_t operation, uint64_t* operand, uint64_t* ex
 
 class Frame {
  public:
-  Frame(const FixedProgram& program, RunContext& run, unsigned depth)
-      : program_(program), insns_(program.insns()), run_(run), depth_(depth) {
-    UARENA_ASSERT(depth < kMaxFrames, "program {}: more than {} frames", program.name(),
+  Frame(const FixedProgram& program, RunContext& run)
+      : program_(program), insns_(program.insns()), run_(run) {
+    UARENA_ASSERT(run.frames < kMaxFrames, "program {}: more than {} frames", program.name(),
                   kMaxFrames);
+    ++run.frames;
     regs_[10] = reinterpret_cast<uint64_t>(stack_.data() + stack_.size());
   }
+  Frame(const Frame&) = delete;
+  Frame& operator=(const Frame&) = delete;
+  ~Frame() { --run_.frames; }
 
   void set_argument(unsigned n, uint64_t value) { regs_[n] = value; }
 
@@ -83,6 +90,7 @@ class Frame {
       UARENA_ASSERT(pc < insns_.size(), "program {}: ran to instruction {} of {}", program_.name(),
                     pc, insns_.size());
       const Insn& insn = insns_[pc];
+      if (program_.counts_at(pc) && --run_.turns_left == 0 && !renew_turns(pc, &run_)) return 0;
       switch (insn_class(insn.code)) {
         case kAlu:
           regs_[insn.dst] = arithmetic<uint32_t>(insn);
@@ -110,6 +118,7 @@ class Frame {
         default:
           if (insn.code == (kJmp | kExit)) return regs_[0];
           pc = jump(insn, pc);
+          if (run_.ended) return 0;
           continue;
       }
       ++pc;
@@ -211,11 +220,12 @@ class Frame {
       case kJa:
         return next + static_cast<size_t>(static_cast<int64_t>(wide ? insn.off : insn.imm));
       case kCall:
-        call(insn, next);
+        call(insn, pc);
         return next;
       case kJcond:
-        if (--may_goto_.count != 0 && --run_.may_goto_left != 0) return next;
-        return may_goto_renew(&may_goto_, &run_) ? next : target(insn, next);
+        if (--may_goto_.count != 0 && --run_.turns_left != 0) return next;
+        return renew_may_goto(reinterpret_cast<uint64_t>(&may_goto_), &run_) ? next
+                                                                             : target(insn, next);
       default:
         break;
     }
@@ -232,23 +242,23 @@ class Frame {
     return next + static_cast<size_t>(static_cast<int64_t>(insn.off));
   }
 
-  void call(const Insn& insn, size_t next) {
+  void call(const Insn& insn, size_t pc) {
     if (is_pseudo_call(insn)) {
-      Frame callee(program_, run_, depth_ + 1);
+      Frame callee(program_, run_);
       for (unsigned n = 1; n <= 5; ++n) callee.set_argument(n, regs_[n]);
-      regs_[0] = callee.execute(next + static_cast<size_t>(static_cast<int64_t>(insn.imm)));
+      regs_[0] = callee.execute(pc + 1 + static_cast<size_t>(static_cast<int64_t>(insn.imm)));
       return;
     }
     UARENA_ASSERT(is_kfunc_call(insn), "program {}: call with source {}", program_.name(),
                   unsigned{insn.src});
     const FunctionDesc* function = program_.functions()[static_cast<size_t>(insn.imm)];
     regs_[0] = function->function(regs_[1], regs_[2], regs_[3], regs_[4], regs_[5], &run_);
+    if (run_.ended) run_.end(static_cast<uint32_t>(pc));
   }
 
   const FixedProgram& program_;
   const std::vector<Insn>& insns_;
   RunContext& run_;
-  unsigned depth_;
   MayGoto may_goto_;
   std::array<uint64_t, 11> regs_ = {};
   alignas(8) std::array<std::byte, kStackBytes> stack_ = {};
@@ -256,21 +266,26 @@ class Frame {
 
 class Interpreter final : public Executable {
  public:
-  explicit Interpreter(FixedProgram program) : program_(std::move(program)) {}
+  explicit Interpreter(FixedProgram program) : Executable(std::move(program)) {}
 
-  uint64_t run(std::span<std::byte> ctx, RunContext& context) const override {
-    UARENA_ASSERT(ctx.size() >= program_.ctx_size(), "program {}: context of {} bytes, needs {}",
-                  program_.name(), ctx.size(), program_.ctx_size());
-    Frame frame(program_, context, 0);
-    frame.set_argument(1, reinterpret_cast<uint64_t>(ctx.data()));
-    return frame.execute(0);
+  uint64_t call_back(uint64_t callback, const CallbackArgs& args,
+                     RunContext& context) const override {
+    UARENA_ASSERT(
+        callback < program().subprogs().size() && program().subprogs()[callback].is_callback,
+        "program {}: callback {}", program().name(), callback);
+    Frame frame(program(), context);
+    for (unsigned n = 1; n <= 5; ++n) frame.set_argument(n, args[n - 1]);
+    return frame.execute(program().subprogs()[callback].start);
   }
   size_t code_bytes() const override { return 0; }
-  std::string dump_xlated() const override { return jit::dump_xlated(program_); }
   std::string dump_jited() const override { return {}; }
 
  private:
-  FixedProgram program_;
+  uint64_t enter(void* ctx, RunContext& context) const override {
+    Frame frame(program(), context);
+    frame.set_argument(1, reinterpret_cast<uint64_t>(ctx));
+    return frame.execute(0);
+  }
 };
 
 }  // namespace

@@ -86,17 +86,19 @@ struct FixedSubprog {
   uint32_t stack_bytes = 0;  // of BPF stack that it uses, multiple of 8, at most 512
   bool has_may_goto = false;
   bool zero_stack = false;  // it may read what it has not written
+  bool is_callback = false;  // a function may be given it, to call
 };
 
 // Ready to run. Instructions now mean:
 //  - ld_imm64: always a plain 64-bit constant (BoundMap address, value address, arena user
-//  address);
+//    address, number of a subprogram to call back);
 //  - PROBE_MEM32, PROBE_MEM32SX, PROBE_ATOMIC: arena access at kern_vm_start + (u32)reg + off;
 //  - MEM, MEMSX, ATOMIC: plain access to stack, map value or context, proven in bounds;
 //  - addr_space_cast: only cast_user is left, and none with NO_USER_CONV (K58);
 //  - call: pseudo call within the program, or src kPseudoKfuncCall with imm an index into
-//  functions;
+//    functions, helpers too;
 //  - may_goto as it was.
+// Where counts_at() says so, one turn is counted before the instruction (turns.h).
 class FixedProgram {
  public:
   const std::vector<Insn>& insns() const { return insns_; }
@@ -104,6 +106,7 @@ class FixedProgram {
   const std::vector<LineInfo>& lines() const { return lines_; }
   const std::vector<const FunctionDesc*>& functions() const { return functions_; }
   const std::string& name() const { return name_; }
+  bool counts_at(size_t insn) const { return insn < counts_.size() && counts_[insn]; }
   bool uses_arena() const { return uses_arena_; }
   const ArenaView& arena() const { return arena_; }
   uint32_t ctx_size() const { return ctx_size_; }
@@ -117,6 +120,7 @@ class FixedProgram {
   std::vector<FixedSubprog> subprogs_;
   std::vector<LineInfo> lines_;
   std::vector<const FunctionDesc*> functions_;
+  std::vector<bool> counts_;  // short: false for the rest
   ArenaView arena_;
   bool uses_arena_ = false;
   uint32_t ctx_size_ = 0;

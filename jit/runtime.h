@@ -11,9 +11,12 @@
 #include <vector>
 
 #include "jit/function.h"
+#include "jit/held.h"
 #include "jit/object.h"
 
 namespace uarena::jit {
+
+class Executable;
 
 // Where the pages of an arena are, as a program sees them. kern_vm_start + (u32)ptr + off is the
 // address of every access (K48); [kern_vm_start - 32 KiB, kern_vm_start + 4 GiB + 32 KiB) is
@@ -37,19 +40,37 @@ struct BoundMap {
   void* owner = nullptr;   // arena: the broker's Arena
 };
 
+// Turns of loops until the clock is read: about 100 us of a tight loop. The kernel's number (K54).
+inline constexpr uint64_t kTurns = 0xffff;
+
 // One run. Lives on the runner's stack.
 struct RunContext {
-  const ArenaView* arena = nullptr;  // null: the program has none
-  void* user = nullptr;              // whoever started the run
-  std::atomic<uint64_t> faults{0};   // accesses to absent pages, loads and stores
-  bool may_goto_expired = false;     // a may_goto ran into its 250 ms, or all into the run's limit
-  // What bounds the run as a whole: loops of callers start callees' loops with 250 ms each.
-  uint64_t may_goto_left = 0xffff;   // may_gotos of all frames until the clock is read
-  uint64_t may_goto_started_ns = 0;  // 0: the clock was not read yet
-  uint64_t may_goto_limit_ns = 10'000'000'000;
-  // Becomes true when nobody waits for the result any more: all loops end as if their time was
-  // over.
+  static constexpr uint32_t kNowhere = ~uint32_t{0};
+
+  const ArenaView* arena = nullptr;     // null: the program has none
+  const Executable* program = nullptr;  // that runs: for functions that call back
+  void* user = nullptr;                 // whoever started the run
+  std::atomic<uint64_t> faults{0};      // accesses to absent pages, loads and stores
+  bool may_goto_expired = false;        // a may_goto ran into its 250 ms, or into the run's limit
+
+  // What bounds the run (turns.h). While compiled code runs, the number is in a register.
+  uint64_t turns_left = kTurns;
+  uint64_t started_ns = 0;  // 0: the clock was not read yet
+  uint64_t limit_ns = 10'000'000'000;
+  // Becomes true when nobody waits for the result any more: the run is then over its limit.
   const std::atomic<bool>* cancelled = nullptr;
+  bool ended = false;            // in the middle, before its exit
+  uint32_t ended_at = kNowhere;  // the instruction
+  // Compiled code: the stack pointer of the innermost entry, where a run that ends continues.
+  void* leave_sp = nullptr;
+  unsigned frames = 0;  // interpreter: calls under way
+
+  Held held;
+
+  void end(uint32_t insn) {
+    ended = true;
+    if (ended_at == kNowhere) ended_at = insn;
+  }
 };
 
 }  // namespace uarena::jit

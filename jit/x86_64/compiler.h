@@ -12,11 +12,13 @@
 
 namespace uarena::jit::x86_64 {
 
-// Entry at offset 0, with the C signature: uint64_t (void* ctx, RunContext* run).
+// Entries have the C signature of a HelperFn: R1..R5, then the run. The program's is at offset 0.
 struct CompiledCode {
   std::vector<std::byte> code;
   std::vector<ExceptionEntry> entries;  // one per arena access
   std::vector<uint32_t> insn_offsets;   // where each instruction's code begins
+  // Entries of the subprograms that are callbacks; 0 for the others.
+  std::vector<uint32_t> callback_offsets;
 };
 
 // What the compiler may use of the CPU. Tests switch things off to reach every template.

@@ -1,4 +1,4 @@
-// Jumps, calls and may_goto.
+// Jumps and calls.
 #include "jit/x86_64/emitter.h"
 
 namespace uarena::jit::x86_64 {
@@ -107,61 +107,33 @@ void Emitter::emit_conditional(uint8_t op, const Xbyak::Label& target, LabelType
 void Emitter::emit_call(size_t at) {
   const Insn& insn = insns_[at];
   if (is_kfunc_call(insn)) {
-    return emit_kfunc_call(*program_.functions()[static_cast<size_t>(insn.imm)]);
+    return emit_function_call(at, *program_.functions()[static_cast<size_t>(insn.imm)]);
   }
   UARENA_ASSERT(is_pseudo_call(insn), "program {}: instruction {}: call with source {}",
                 program_.name(), at, unsigned{insn.src});
   const size_t start = at + 1 + static_cast<size_t>(static_cast<int64_t>(insn.imm));
   for (size_t n = 0; n < program_.subprogs().size(); ++n) {
-    if (program_.subprogs()[n].start == start) return call(subprog_labels_[n]);
+    if (program_.subprogs()[n].start != start) continue;
+    mov(r11, qword[rbp + kRunSlot]);
+    return call(subprog_labels_[n]);
   }
   UARENA_ASSERT(false, "program {}: instruction {} calls {}, where no subprogram starts",
                 program_.name(), at, start);
 }
 
-// R1-R5 are the first five C arguments already, r9 (the run) is the sixth.
-void Emitter::emit_kfunc_call(const FunctionDesc& function) {
+// R1-R5 are the first five C arguments already, r9 is the sixth. The turns that are left are in the
+// RunContext meanwhile, where functions that call back find them.
+void Emitter::emit_function_call(size_t at, const FunctionDesc& function) {
+  if (counts_) mov(r11, r9);
+  mov(r9, qword[rbp + kRunSlot]);
+  if (counts_) mov(in_run(r9, offsetof(RunContext, turns_left)), r11);
   mov(rax, reinterpret_cast<uint64_t>(function.function));
   call(rax);
-  mov(r9, qword[rbp - run_slot_]);
-}
-
-void Emitter::emit_may_goto(size_t at) {
-  SlowMayGoto& slow = slow_may_gotos_.emplace_back();
-  slow.insn = at;
-  const int count = may_goto_slot_ - int{offsetof(MayGoto, count)};
-  dec(qword[rbp - count]);
-  jz(slow.entry, T_NEAR);
-  dec(qword[r9 + offsetof(RunContext, may_goto_left)]);
-  jz(slow.entry, T_NEAR);
-  L(slow.resume);
-}
-
-void Emitter::emit_slow_may_gotos() {
-  for (SlowMayGoto& slow : slow_may_gotos_) {
-    L(slow.entry);
-    lea(r10, ptr[rbp - may_goto_slot_]);
-    call(may_goto_renew_label_);
-    jnz(slow.resume, T_NEAR);
-    jmp(insn_labels_[jump_target(slow.insn)], T_NEAR);
+  if (counts_) {
+    mov(r10, qword[rbp + kRunSlot]);
+    mov(r9, in_run(r10, offsetof(RunContext, turns_left)));
   }
-  slow_may_gotos_.clear();
-}
-
-// Calls may_goto_renew(r10, run) and keeps every register; the answer is in the zero flag, which
-// popping does not change. Called from aligned code, so after the return address and seven
-// registers the stack is aligned again.
-void Emitter::emit_may_goto_renew() {
-  const Reg64 kept[] = {rax, rdi, rsi, rdx, rcx, r8, r9};
-  L(may_goto_renew_label_);
-  for (const Reg64& reg : kept) push(reg);
-  mov(rdi, r10);
-  mov(rsi, r9);
-  mov(rax, reinterpret_cast<uint64_t>(&may_goto_renew));
-  call(rax);
-  test(al, al);
-  for (size_t n = std::size(kept); n-- > 0;) pop(kept[n]);
-  ret();
+  if (may_end_run(function)) emit_check_ended(at);
 }
 
 }  // namespace uarena::jit::x86_64

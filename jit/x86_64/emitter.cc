@@ -27,7 +27,8 @@ Emitter::Emitter(const FixedProgram& program, const Features& features,
       is_target_(insns_.size(), false),
       insn_labels_(insns_.size()),
       subprog_labels_(program.subprogs().size()),
-      insn_offsets_(insns_.size() + 1, 0) {}
+      insn_offsets_(insns_.size() + 1, 0),
+      callback_offsets_(program.subprogs().size(), 0) {}
 
 Emitter::Reg64 Emitter::reg64(uint8_t bpf) { return Reg64(kRegisters[bpf]); }
 
@@ -49,10 +50,11 @@ Emitter::Reg Emitter::sized(const Reg64& reg, unsigned bytes) {
 
 void Emitter::emit_program() {
   mark_jump_targets();
+  plan_program();
   emit_entry();
+  emit_callback_entries();
   for (size_t n = 0; n < program_.subprogs().size(); ++n) emit_subprog(n);
-  const bool has_may_goto = std::ranges::any_of(program_.subprogs(), &FixedSubprog::has_may_goto);
-  if (has_may_goto) emit_may_goto_renew();
+  if (counts_) emit_renew();
   insn_offsets_.back() = static_cast<uint32_t>(getSize());
   UARENA_ASSERT(!hasUndefinedLabel(), "program {}: a jump leads nowhere", program_.name());
   ready(PROTECT_RW);  // fills in the jumps; the buffer is never run and stays what it is
@@ -64,6 +66,7 @@ CompiledCode Emitter::result() {
   std::memcpy(compiled.code.data(), getCode(), getSize());
   compiled.entries = std::move(entries_);
   compiled.insn_offsets = std::move(insn_offsets_);
+  compiled.callback_offsets = std::move(callback_offsets_);
   return compiled;
 }
 
@@ -83,15 +86,12 @@ void Emitter::mark_jump_targets() {
   }
 }
 
-// C calls this; the program proper is the first subprogram. r12 is the only register that programs
-// change without saving it.
-void Emitter::emit_entry() {
-  push(r12);
-  if (program_.uses_arena()) emit_constant(r12, program_.arena().kern_vm_start);
-  mov(r9, rsi);
-  call(subprog_labels_[0]);
-  pop(r12);
-  ret();
+// What kind of loops and functions there are, in the whole program.
+void Emitter::plan_program() {
+  may_end_ = std::ranges::any_of(
+      program_.functions(), [](const FunctionDesc* function) { return may_end_run(*function); });
+  for (size_t at = 0; at < insns_.size() && !may_end_; ++at) may_end_ = program_.counts_at(at);
+  counts_ = may_end_ || std::ranges::any_of(program_.subprogs(), &FixedSubprog::has_may_goto);
 }
 
 void Emitter::emit_subprog(size_t index) {
@@ -104,21 +104,24 @@ void Emitter::emit_subprog(size_t index) {
     // The prologue belongs to the first instruction.
     if (at != subprog.start) insn_offsets_[at] = static_cast<uint32_t>(getSize());
     if (is_target_[at]) L(insn_labels_[at]);
+    if (program_.counts_at(at)) emit_turn(at);
     emit_insn(at);
     if (is_ld_imm64(insns_[at])) {
       ++at;
       insn_offsets_[at] = static_cast<uint32_t>(getSize());
     }
   }
-  emit_slow_may_gotos();
+  emit_slow_paths();
 }
 
 void Emitter::plan_frame(const FixedSubprog& subprog) {
-  bool calls_kfuncs = false;
+  bool others_count = false;
   bool uses[11] = {};
-  for (const Insn& insn :
-       insns_ | std::views::drop(subprog.start) | std::views::take(subprog.count)) {
-    if (is_kfunc_call(insn)) calls_kfuncs = true;
+  for (size_t at = subprog.start; at < subprog.start + subprog.count; ++at) {
+    const Insn& insn = insns_[at];
+    if (is_pseudo_call(insn) || program_.counts_at(at)) others_count = true;
+    if (is_kfunc_call(insn) && may_end_run(*program_.functions()[static_cast<size_t>(insn.imm)]))
+      others_count = true;
     if (insn.dst <= 10) uses[insn.dst] = true;
     if (insn.src <= 10) uses[insn.src] = true;
   }
@@ -128,22 +131,22 @@ void Emitter::plan_frame(const FixedSubprog& subprog) {
   }
   frame_bytes_ = static_cast<int>(subprog.stack_bytes);
   may_goto_slot_ = subprog.has_may_goto ? frame_bytes_ += int{sizeof(MayGoto)} : 0;
-  run_slot_ = calls_kfuncs ? frame_bytes_ += 8 : 0;
-  // After the return address and rbp the stack is aligned.
-  if ((frame_bytes_ + 8 * static_cast<int>(saved_.size())) % 16 != 0) frame_bytes_ += 8;
+  own_count_ = subprog.has_may_goto && others_count;
+  // After the return address, the RunContext* and rbp 8 bytes are missing to alignment.
+  if ((frame_bytes_ + 8 * static_cast<int>(saved_.size())) % 16 != 8) frame_bytes_ += 8;
 }
 
 void Emitter::emit_prologue(const FixedSubprog& subprog) {
+  push(r11);
   push(rbp);
   mov(rbp, rsp);
-  if (frame_bytes_ != 0) sub(rsp, static_cast<uint32_t>(frame_bytes_));
+  sub(rsp, static_cast<uint32_t>(frame_bytes_));
   for (const Reg64& reg : saved_) push(reg);
-  if (run_slot_ != 0) mov(qword[rbp - run_slot_], r9);
   if (may_goto_slot_ != 0) {
     constexpr MayGoto kFresh;
     const int count = may_goto_slot_ - int{offsetof(MayGoto, count)};
     const int started = may_goto_slot_ - int{offsetof(MayGoto, started_ns)};
-    mov(qword[rbp - count], kFresh.count);
+    if (own_count_) mov(qword[rbp - count], kFresh.count);
     mov(qword[rbp - started], kFresh.started_ns);
   }
   if (subprog.zero_stack) emit_zero_stack(subprog.stack_bytes);
@@ -160,6 +163,7 @@ void Emitter::emit_zero_stack(uint32_t bytes) {
 void Emitter::emit_epilogue() {
   for (const Reg64& reg : saved_ | std::views::reverse) pop(reg);
   leave();
+  pop(r11);  // the RunContext*
   ret();
 }
 

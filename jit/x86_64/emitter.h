@@ -5,12 +5,18 @@
 //   R6 rbx   R7 r13   R8 r14   R9 r15                       callee-saved
 //   R10 rbp                                                 top of the frame's BPF stack
 //   r12  kern_vm_start, loaded at entry, never changed
-//   r9   RunContext*, for the fault handler, and the sixth argument of a kfunc
-//   r10, r11  scratch within one template
+//   r9   turns left (turns.h), where the program counts any; the sixth argument of a C function
+//   r10, r11  scratch within one template; r11 hands the RunContext* to a subprogram
 //
-// A frame, from rbp downwards: the BPF stack (stack_bytes), MayGoto where the subprogram has
-// may_goto, the RunContext* where it calls kfuncs (which may change r9), then the callee-saved
-// registers that it uses. Between templates rsp is 16-byte aligned; nothing lies below it.
+// A frame: the return address, the RunContext* at [rbp + 8] (where the fault handler finds it,
+// too), the caller's rbp at [rbp], then downwards the BPF stack (stack_bytes), MayGoto where the
+// subprogram has may_goto, the callee-saved registers that it uses. Between templates rsp is
+// 16-byte aligned; nothing lies below it.
+//
+// An entry saves every callee-saved register and leaves its stack pointer in RunContext::leave_sp.
+// So a run that ends in the middle is back in the entry by loading that, however deep it was; the
+// functions that were entered on the way have their registers from there. C functions on the stack
+// between two entries return by themselves: the inner entry returns to them.
 //
 // Templates are in arithmetic.cc, memory.cc and control.cc.
 #pragma once
@@ -18,9 +24,10 @@
 #include <xbyak/xbyak.h>
 
 #include <cstdint>
+#include <deque>
 #include <vector>
 
-#include "jit/may_goto.h"
+#include "jit/turns.h"
 #include "jit/x86_64/compiler.h"
 
 namespace uarena::jit::x86_64 {
@@ -41,15 +48,18 @@ class Emitter : private Xbyak::CodeGenerator {
   using Reg32 = Xbyak::Reg32;
   using Reg64 = Xbyak::Reg64;
 
-  // A may_goto whose count ran out continues here, behind its subprogram.
-  struct SlowMayGoto {
+  // What is rare continues behind its subprogram: a count that ran out, and a function after which
+  // the run has ended.
+  struct SlowPath {
+    enum class Kind { turns, may_goto, ended };
+    Kind kind = Kind::turns;
     size_t insn = 0;
     Xbyak::Label entry;
     Xbyak::Label resume;
   };
 
   // emitter.cc
-  void emit_entry();
+  void plan_program();
   void emit_subprog(size_t index);
   void emit_insn(size_t at);
   void emit_prologue(const FixedSubprog& subprog);
@@ -87,12 +97,23 @@ class Emitter : private Xbyak::CodeGenerator {
   void emit_compare(const Insn& insn, bool wide);
   void emit_conditional(uint8_t op, const Xbyak::Label& target, LabelType type);
   void emit_call(size_t at);
-  void emit_kfunc_call(const FunctionDesc& function);
-  void emit_may_goto(size_t at);
-  void emit_slow_may_gotos();
-  void emit_may_goto_renew();
+  void emit_function_call(size_t at, const FunctionDesc& function);
   size_t jump_target(size_t at) const;
   LabelType jump_type(size_t at, size_t target) const;
+
+  // turns.cc
+  void emit_entry();
+  void emit_callback_entries();
+  void emit_turn(size_t at);
+  void emit_may_goto(size_t at);
+  void emit_check_ended(size_t at);
+  SlowPath& add_slow_path(SlowPath::Kind kind, size_t at);
+  void emit_slow_paths();
+  void emit_slow_path(SlowPath& slow);
+  void emit_renew();
+  Xbyak::Address in_run(const Reg64& run, size_t offset) const;
+
+  static constexpr int kRunSlot = 8;  // RunContext* at [rbp + 8]
 
   static Reg64 reg64(uint8_t bpf);
   static Reg32 reg32(uint8_t bpf);
@@ -107,16 +128,21 @@ class Emitter : private Xbyak::CodeGenerator {
   std::vector<bool> is_target_;
   std::vector<Xbyak::Label> insn_labels_;     // of jump targets
   std::vector<Xbyak::Label> subprog_labels_;  // before the prologue
-  Xbyak::Label may_goto_renew_label_;
+  Xbyak::Label enter_label_;                  // r10: the subprogram
+  Xbyak::Label leave_label_;                  // from any frame: the run has ended
+  Xbyak::Label renew_label_;
+  bool counts_ = false;   // r9 holds the turns that are left
+  bool may_end_ = false;  // in the middle
   std::vector<uint32_t> insn_offsets_;
+  std::vector<uint32_t> callback_offsets_;
   std::vector<ExceptionEntry> entries_;
 
   // The current subprogram.
   std::vector<Reg64> saved_;
-  std::vector<SlowMayGoto> slow_may_gotos_;
-  int frame_bytes_ = 0;    // below rbp, without the saved registers
-  int may_goto_slot_ = 0;  // MayGoto at [rbp - slot]; 0: none
-  int run_slot_ = 0;       // RunContext* at [rbp - slot]; 0: none
+  std::deque<SlowPath> slow_paths_;
+  int frame_bytes_ = 0;     // below rbp, without the saved registers
+  int may_goto_slot_ = 0;   // MayGoto at [rbp - slot]; 0: none
+  bool own_count_ = false;  // of may_goto, beside the run's
 };
 
 template <typename Emit>

@@ -202,6 +202,7 @@ class CutOff : public TakeoverTest {
     mark_cut_off_runs(entries, *estate_, next.programs);
     const auto runs = next.arenas.find(arena_->id())->cut_off_runs();
     if (runs.count != 0) {
+      EXPECT_EQ(runs.why, uarena::broker::CutOff::death);
       EXPECT_EQ(runs.program_id, program_);
       EXPECT_EQ(runs.program, "build");
       EXPECT_EQ(runs.when_ns, 77U);

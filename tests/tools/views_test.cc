@@ -69,6 +69,7 @@ uarena_prog_info program(uint64_t id, std::string_view name) {
   info.arena_id = 1;
   info.run_cnt = 4;
   info.run_time_ns = 8000;
+  info.ended_cnt = 1;
   info.insns = 180;
   info.jited_bytes = 1016;
   info.ctx_size = 16;

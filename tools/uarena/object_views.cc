@@ -50,12 +50,28 @@ std::string utc(uint64_t nanoseconds) {
 
 std::string number(uint64_t value) { return fmt::format("{}", value); }
 
-// Runs that a broker's death cut off: what they left may be half done.
+std::string_view cut_off_name(uint32_t why) {
+  switch (why) {
+    case UARENA_CUT_OFF_DEATH:
+      return "death";
+    case UARENA_CUT_OFF_LIMIT:
+      return "limit";
+    case UARENA_CUT_OFF_GONE:
+      return "gone";
+    default:
+      return "unknown";
+  }
+}
+
+// What they left may be half done.
 std::string cut_off_text(const uarena_arena_info& arena) {
   if (arena.cut_off_runs == 0) return "none";
-  return fmt::format("{}; the last: program {} (id {}), begun {}, outcome unknown",
-                     grouped(arena.cut_off_runs), escaped(wire_name(arena.cut_off_name)),
-                     arena.cut_off_program, utc(arena.cut_off_ns));
+  std::string_view outcome = "the broker died, outcome unknown";
+  if (arena.cut_off_why == UARENA_CUT_OFF_LIMIT) outcome = "ended at its time limit";
+  if (arena.cut_off_why == UARENA_CUT_OFF_GONE) outcome = "ended because its client was gone";
+  return fmt::format("{}; the last: program {} (id {}), begun {}, {}", grouped(arena.cut_off_runs),
+                     escaped(wire_name(arena.cut_off_name)), arena.cut_off_program,
+                     utc(arena.cut_off_ns), outcome);
 }
 
 }  // namespace
@@ -78,7 +94,8 @@ boost::json::object arena_json(const uarena_arena_info& arena) {
           {"cut_off_runs", json_count(arena.cut_off_runs)},
           {"cut_off_program", json_count(arena.cut_off_program)},
           {"cut_off_name", printable(wire_name(arena.cut_off_name))},
-          {"cut_off_ns", json_count(arena.cut_off_ns)}};
+          {"cut_off_ns", json_count(arena.cut_off_ns)},
+          {"cut_off_why", cut_off_name(arena.cut_off_why)}};
 }
 
 boost::json::object arenas_json(std::span<const uarena_arena_info> arenas) {

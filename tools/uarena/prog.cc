@@ -221,7 +221,8 @@ Command run_command() {
       .details =
           "A program that ran exits 0 whatever it returned. A name that several "
           "programs have is a usage error (exit 2): use the ID. Runs are at most once: "
-          "if the broker dies meanwhile, the outcome is unknown.",
+          "if the broker dies meanwhile, the outcome is unknown. A run that is in a loop after "
+          "10 s is ended there: exit 1, and the instruction is named.",
       .example = "uarena prog run build_list --ctx-in hex:0a000000",
       .run = run};
 }

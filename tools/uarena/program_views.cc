@@ -54,6 +54,7 @@ boost::json::object program_json(const uarena_prog_info& program) {
           {"ctx_size", program.ctx_size},
           {"run_cnt", json_count(program.run_cnt)},
           {"run_time_ns", json_count(program.run_time_ns)},
+          {"ended_cnt", json_count(program.ended_cnt)},
           {"owner_uid", program.owner_uid}};
 }
 
@@ -79,6 +80,7 @@ std::string program_text(const uarena_prog_info& program, std::span<const uarena
        {"runs", program.run_cnt == 0 ? "0"
                                      : fmt::format("{}, {} each", grouped(program.run_cnt),
                                                    duration(mean_run_ns(program)))},
+       {"runs ended", grouped(program.ended_cnt)},
        {"owner uid", number(program.owner_uid)}});
 }
 

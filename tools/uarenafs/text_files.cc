@@ -28,6 +28,19 @@ std::string text_of(const char (&field)[N]) {
   return escaped(ipc::get_text(field));
 }
 
+std::string_view cut_off_name(uint32_t why) {
+  switch (why) {
+    case UARENA_CUT_OFF_DEATH:
+      return "death";
+    case UARENA_CUT_OFF_LIMIT:
+      return "limit";
+    case UARENA_CUT_OFF_GONE:
+      return "gone";
+    default:
+      return "unknown";
+  }
+}
+
 std::string_view fault_name(uint32_t fault) {
   switch (fault) {
     case UARENA_FAULT_SERVED:
@@ -74,7 +87,8 @@ std::string info_text(const uarena_arena_info& arena) {
                 {"cut_off_runs", number(arena.cut_off_runs)},
                 {"cut_off_program", number(arena.cut_off_program)},
                 {"cut_off_name", text_of(arena.cut_off_name)},
-                {"cut_off_ns", number(arena.cut_off_ns)}});
+                {"cut_off_ns", number(arena.cut_off_ns)},
+                {"cut_off_why", std::string(cut_off_name(arena.cut_off_why))}});
 }
 
 std::string pages_text(const uarena_arena_info& arena,
@@ -111,6 +125,7 @@ std::string program_text(const uarena_prog_info& program) {
                 {"ctx_size", number(program.ctx_size)},
                 {"run_cnt", number(program.run_cnt)},
                 {"run_time_ns", number(program.run_time_ns)},
+                {"ended_cnt", number(program.ended_cnt)},
                 {"owner_uid", number(program.owner_uid)}});
 }
 

@@ -76,8 +76,8 @@ struct uarena_info {
   uint64_t faults;
   uint64_t blocks; /* pages that the memory file really holds */
   char name[64];
-  /* Runs that the death of a broker cut off in the middle (uarena_prog_run gave -EOWNERDEAD), and the
-   * id of the last one's program: what they had done until then, they have done. */
+  /* Runs that were cut off in the middle (uarena_prog_run gave -EOWNERDEAD or -ETIMEDOUT), and the id
+   * of the last one's program: what they had done until then, they have done. */
   uint64_t cut_off_runs;
   uint64_t cut_off_program;
 };
@@ -159,7 +159,9 @@ int uarena_prog_load(uarena_conn *conn, const char *path, uint64_t arena_id, str
                      size_t max);
 /* Runs a program once in the broker. `ctx` (may be NULL with ctx_size 0) is passed in and written
  * back. *retval receives the low 32 bits of R0; *duration_ns (may be NULL) the time of the run.
- * -EOWNERDEAD, -ETIMEDOUT or a lost connection while it runs: the outcome is unknown. */
+ * -ETIMEDOUT: it was ended in a loop after 10 s (uarena_error() names the place, and the arena is
+ * marked), or the broker does not answer. What it had done until then it has done; how much that is
+ * is unknown, as it is with -EOWNERDEAD or a lost connection while it runs. */
 int uarena_prog_run(uarena_conn *conn, uint64_t prog_id, void *ctx, size_t ctx_size, int32_t *retval,
                     uint64_t *duration_ns);
 int uarena_prog_unload(uarena_conn *conn, uint64_t prog_id);

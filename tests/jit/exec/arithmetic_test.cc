@@ -6,9 +6,9 @@
 
 #include <cstdint>
 
-#include "jit/exec_memory.h"
 #include "jit/x86_64/compiler.h"
 #include "tests/jit/exec/program_builder.h"
+#include "tests/jit/exec/run_code.h"
 
 namespace uarena::jit {
 namespace {
@@ -79,8 +79,7 @@ std::vector<uint64_t> results(const std::vector<Insn>& insns) {
   const auto code = x86_64::compile(FixedProgramTestPeer::make(insns), {.bmi2 = false});
   const auto block = (*ExecMemory::instance())->add(code->code);
   RunContext context;
-  all.push_back(reinterpret_cast<uint64_t (*)(void*, RunContext*)>(
-      reinterpret_cast<uintptr_t>(block->code()))(nullptr, &context));
+  all.push_back(run_code(*block, &context));
   return all;
 }
 

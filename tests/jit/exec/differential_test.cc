@@ -6,9 +6,9 @@
 
 #include <random>
 
-#include "jit/exec_memory.h"
 #include "jit/x86_64/compiler.h"
 #include "tests/jit/exec/program_builder.h"
+#include "tests/jit/exec/run_code.h"
 
 namespace uarena::jit {
 namespace {
@@ -228,8 +228,7 @@ Outcome run_compiled(const x86_64::CompiledCode& code) {
   const auto block = (*ExecMemory::instance())->add(code.code);
   RunContext context;
   Outcome outcome;
-  outcome.result = reinterpret_cast<uint64_t (*)(void*, RunContext*)>(
-      reinterpret_cast<uintptr_t>(block->code()))(nullptr, &context);
+  outcome.result = run_code(*block, &context);
   outcome.faults = context.faults.load();
   return outcome;
 }

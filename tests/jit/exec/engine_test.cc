@@ -86,7 +86,7 @@ TEST_P(Engine, MayGotosOfARunEndTogether) {
       "r0 = 0\n"
       "exit\n");
   RunContext context;
-  context.may_goto_limit_ns = 20'000'000;
+  context.limit_ns = 20'000'000;
   const auto start = std::chrono::steady_clock::now();
   EXPECT_EQ(nested->run({}, context), 6u);
   EXPECT_TRUE(context.may_goto_expired);

@@ -17,8 +17,9 @@ namespace uarena::jit {
 
 class FixedProgramTestPeer {
  public:
-  // Subprograms start at instruction 0 and wherever a pseudo call goes; each has 512 bytes of
-  // stack. `arena` null: no arena. kfunc calls index `functions`.
+  // Subprograms start at instruction 0 and wherever a pseudo call or a callback (ld_imm64 with
+  // kPseudoFunc) goes; each has 512 bytes of stack. `arena` null: no arena. kfunc calls index
+  // `functions`.
   static FixedProgram make(std::vector<Insn> insns, const ArenaView* arena = nullptr,
                            std::vector<const FunctionDesc*> functions = {}) {
     FixedProgram program;
@@ -27,27 +28,53 @@ class FixedProgramTestPeer {
     program.uses_arena_ = arena != nullptr;
     if (arena != nullptr) program.arena_ = *arena;
     std::vector<uint32_t> starts = {0};
+    std::vector<uint32_t> callbacks;
     for (size_t at = 0; at < insns.size(); ++at) {
+      const auto target = static_cast<uint32_t>(static_cast<int64_t>(at) + 1 + insns[at].imm);
       if (is_ld_imm64(insns[at])) {
+        if (insns[at].src == kPseudoFunc) callbacks.push_back(target);
         ++at;
       } else if (is_pseudo_call(insns[at])) {
-        starts.push_back(static_cast<uint32_t>(static_cast<int64_t>(at) + 1 + insns[at].imm));
+        starts.push_back(target);
       }
     }
+    starts.insert(starts.end(), callbacks.begin(), callbacks.end());
     std::ranges::sort(starts);
     starts.erase(std::unique(starts.begin(), starts.end()), starts.end());
     for (size_t n = 0; n < starts.size(); ++n) {
       const auto end = n + 1 < starts.size() ? starts[n + 1] : static_cast<uint32_t>(insns.size());
-      FixedSubprog subprog{fmt::format("f{}", n), starts[n], end - starts[n], 512, false};
+      FixedSubprog subprog{fmt::format("f{}", n), starts[n], end - starts[n], 512, false, false};
       for (uint32_t at = starts[n]; at < end; ++at) {
         if (is_may_goto(insns[at])) subprog.has_may_goto = true;
       }
+      subprog.is_callback = std::ranges::find(callbacks, starts[n]) != callbacks.end();
       program.subprogs_.push_back(std::move(subprog));
     }
+    name_callbacks(&insns, program.subprogs_);
     program.insns_ = std::move(insns);
     return program;
   }
 
+  // As fix_up does it: the value of a callback is the number of its subprogram.
+  static void name_callbacks(std::vector<Insn>* insns, const std::vector<FixedSubprog>& subprogs) {
+    for (size_t at = 0; at < insns->size(); ++at) {
+      Insn& insn = (*insns)[at];
+      if (!is_ld_imm64(insn)) continue;
+      if (insn.src == kPseudoFunc) {
+        const auto start = static_cast<uint32_t>(static_cast<int64_t>(at) + 1 + insn.imm);
+        insn.src = 0;
+        insn.imm = static_cast<int32_t>(std::ranges::find(subprogs, start, &FixedSubprog::start) -
+                                        subprogs.begin());
+      }
+      ++at;
+    }
+  }
+
+  // A loop head that counts turns, as the verifier asks for with InsnFacts::budget.
+  static void count_at(FixedProgram* program, size_t insn) {
+    program->counts_.resize(program->insns_.size());
+    program->counts_[insn] = true;
+  }
   static void set_lines(FixedProgram* program, std::vector<LineInfo> lines) {
     program->lines_ = std::move(lines);
   }
