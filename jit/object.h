@@ -51,6 +51,10 @@ struct MapDef {
   // which go to offset 0 of the arena (K80).
   std::vector<std::byte> initial;
   std::vector<MapField> fields;  // ascending offset
+  // Ids in Object::btf of what the map holds; 0: not said. The kernel wants them for maps with
+  // fields.
+  uint32_t key_type = 0;
+  uint32_t value_type = 0;
 };
 
 // A kernel function that the object calls by name (an extern in .ksyms).

@@ -65,14 +65,14 @@ Result<Object> load_object(std::span<const std::byte> elf_untrusted) {
   auto declared = read_map_defs(*elf, *btf);
   if (!declared) return std::unexpected(declared.error());
   const auto maps = add_declared(std::move(*declared), object);
-  auto data = add_data_sections(*elf, object.maps);
+  auto data = add_data_sections(*elf, *btf, object.maps);
   if (!data) return std::unexpected(data.error());
 
   auto functions = FunctionTable::read(*elf);
   if (!functions) return std::unexpected(functions.error());
   auto info = ExtInfo::read(*elf, *btf);
   if (!info) return std::unexpected(info.error());
-  auto linked = link_programs({*elf, *btf, *functions, maps, *data}, *info);
+  auto linked = link_programs({*elf, *btf, *functions, object.maps, maps, *data}, *info);
   if (!linked) return std::unexpected(linked.error());
 
   object.license = std::move(*license);
