@@ -86,6 +86,7 @@ struct FixedSubprog {
   uint32_t stack_bytes = 0;  // of BPF stack that it uses, multiple of 8, at most 512
   bool has_may_goto = false;
   bool is_callback = false;  // a function may be given it, to call
+  bool zero_stack = false;   // it may read what it has not written: zeros
 };
 
 // Ready to run. Instructions now mean:

@@ -99,7 +99,7 @@ void Emitter::emit_subprog(size_t index) {
   plan_frame(subprog);
   L(subprog_labels_[index]);
   insn_offsets_[subprog.start] = static_cast<uint32_t>(getSize());
-  emit_prologue();
+  emit_prologue(subprog);
   for (size_t at = subprog.start; at < subprog.start + subprog.count; ++at) {
     // The prologue belongs to the first instruction.
     if (at != subprog.start) insn_offsets_[at] = static_cast<uint32_t>(getSize());
@@ -136,12 +136,21 @@ void Emitter::plan_frame(const FixedSubprog& subprog) {
   if ((frame_bytes_ + 8 * static_cast<int>(saved_.size())) % 16 != 8) frame_bytes_ += 8;
 }
 
-void Emitter::emit_prologue() {
+// xmm0 belongs to nobody here.
+void Emitter::emit_zero_stack(int bytes) {
+  pxor(xmm0, xmm0);
+  int at = bytes;
+  for (; at >= 16; at -= 16) movups(xword[rbp - at], xmm0);
+  if (at != 0) movq(qword[rbp - at], xmm0);
+}
+
+void Emitter::emit_prologue(const FixedSubprog& subprog) {
   push(r11);
   push(rbp);
   mov(rbp, rsp);
   sub(rsp, static_cast<uint32_t>(frame_bytes_));
   for (const Reg64& reg : saved_) push(reg);
+  if (subprog.zero_stack) emit_zero_stack(static_cast<int>(subprog.stack_bytes));
   if (may_goto_slot_ == 0) return;
   constexpr MayGoto kFresh;
   const int count = may_goto_slot_ - int{offsetof(MayGoto, count)};

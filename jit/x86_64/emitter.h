@@ -62,7 +62,8 @@ class Emitter : private Xbyak::CodeGenerator {
   void plan_program();
   void emit_subprog(size_t index);
   void emit_insn(size_t at);
-  void emit_prologue();
+  void emit_prologue(const FixedSubprog& subprog);
+  void emit_zero_stack(int bytes);
   void emit_epilogue();
   void plan_frame(const FixedSubprog& subprog);
   void mark_jump_targets();
