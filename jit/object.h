@@ -30,6 +30,11 @@ enum class MapKind {
   other,
 };
 
+// Maps whose bytes come from the object or the loader, and never change.
+inline constexpr bool is_read_only(MapKind kind) {
+  return kind == MapKind::rodata || kind == MapKind::kconfig;
+}
+
 // A part of a map's value that only helpers may touch.
 struct MapField {
   enum class Kind { spin_lock, res_spin_lock, timer };
@@ -51,6 +56,10 @@ struct MapDef {
   // which go to offset 0 of the arena (K80).
   std::vector<std::byte> initial;
   std::vector<MapField> fields;  // ascending offset
+  // Ids in Object::btf of what the map holds; 0: not said. The kernel wants them for maps with
+  // fields.
+  uint32_t key_type = 0;
+  uint32_t value_type = 0;
 };
 
 // A kernel function that the object calls by name (an extern in .ksyms).

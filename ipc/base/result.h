@@ -47,11 +47,14 @@ std::unexpected<Error> fail(Why why, int code, fmt::format_string<Args...> forma
   return std::unexpected(Error{code, fmt::format(format, std::forward<Args>(args)...), why});
 }
 
+// errno's own text, "error 524" where it has none: the kernel has numbers that no header knows.
+std::string errno_text(int code);
+
 // The same with errno's own text at the end; `code` is read before anything can change it.
 template <typename... Args>
 std::unexpected<Error> fail_errno(int code, fmt::format_string<Args...> format, Args&&... args) {
-  return std::unexpected(Error{code, fmt::format(format, std::forward<Args>(args)...) + ": " +
-                                         std::string(strerrordesc_np(code))});
+  return std::unexpected(
+      Error{code, fmt::format(format, std::forward<Args>(args)...) + ": " + errno_text(code)});
 }
 
 [[noreturn]] void assertion_failed(const char* file, int line, const char* expression,

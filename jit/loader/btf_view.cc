@@ -110,9 +110,7 @@ Result<BtfView> BtfView::parse(std::span<const std::byte> section_untrusted) {
   BtfView view;
   view.btf_.reset(
       ::btf__new(section_untrusted.data(), static_cast<uint32_t>(section_untrusted.size())));
-  if (view.btf_ == nullptr)
-    return std::unexpected(
-        Error{EINVAL, fmt::format(".BTF: {}", strerrordesc_np(errno)), Why::rejected});
+  if (view.btf_ == nullptr) return fail(Why::rejected, EINVAL, ".BTF: {}", errno_text(errno));
   // The size of pointers is otherwise guessed from a type named "long".
   ::btf__set_pointer_size(view.btf_.get(), 8);
   view.index();
@@ -146,11 +144,13 @@ Result<uint32_t> BtfView::size_of(uint32_t id) const {
 }
 
 const btf_type* BtfView::datasec(std::string_view wanted) const {
-  for (uint32_t id = 1; id < count(); id++) {
-    const btf_type* t = type(id);
-    if (btf_is_datasec(t) && string(t->name_off) == wanted) return t;
-  }
-  return nullptr;
+  const uint32_t id = datasec_id(wanted);
+  return id == 0 ? nullptr : type(id);
+}
+
+uint32_t BtfView::datasec_id(std::string_view wanted) const {
+  const auto found = datasecs_.find(wanted);
+  return found == datasecs_.end() ? 0 : found->second;
 }
 
 void BtfView::index() {
@@ -158,7 +158,11 @@ void BtfView::index() {
     const btf_type* t = type(id);
     if (btf_is_func(t) && btf_vlen(t) != BTF_FUNC_EXTERN)
       functions_.emplace(string(t->name_off), id);
+    if (btf_is_datasec(t)) datasecs_.emplace(string(t->name_off), id);
+    if (btf_is_decl_tag(t)) tags_.push_back({t->type, btf_decl_tag(t)->component_idx, t->name_off});
   }
+  std::ranges::stable_sort(tags_, {},
+                           [](const DeclTag& tag) { return std::pair(tag.type, tag.component); });
   index_externs(".kconfig", false, Extern::kconfig);
   index_externs(".ksyms", false, Extern::kernel_symbol);
   index_externs(".ksyms", true, Extern::kernel_function);
@@ -172,6 +176,35 @@ void BtfView::index_externs(std::string_view section, bool functions, Extern as)
     if (t != nullptr && (functions ? btf_is_func(t) : btf_is_var(t)))
       externs_.emplace(string(t->name_off), as);
   }
+}
+
+std::span<const BtfView::DeclTag> BtfView::tags(uint32_t type) const {
+  return std::ranges::equal_range(tags_, type, {}, &DeclTag::type);
+}
+
+std::string BtfView::text_of(uint32_t id) const {
+  size_t stars = 0;
+  std::string text;
+  for (int i = 0; i < kMaxChain; i++) {
+    const btf_type* t = type(id);
+    if (t == nullptr) break;
+    if (btf_is_ptr(t)) {
+      stars++;
+    } else if (btf_is_const(t) || btf_is_volatile(t)) {
+      text += btf_is_const(t) ? "const " : "volatile ";
+    } else if (btf_is_typedef(t) || !btf_is_mod(t)) {
+      if (btf_is_struct(t)) text += "struct ";
+      if (btf_is_union(t)) text += "union ";
+      if (btf_is_any_enum(t)) text += "enum ";
+      text +=
+          t->name_off == 0 ? std::string_view(id == 0 ? "void" : "(unnamed)") : name(t->name_off);
+      break;
+    }
+    id = t->type;
+  }
+  if (stars > 0) text.append(" ").append(stars, '*');
+  if (text.size() > kMaxTypeText) text.resize(kMaxTypeText);
+  return text;
 }
 
 std::optional<uint32_t> BtfView::function(std::string_view wanted) const {

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "ipc/base/page.h"
+#include "jit/loader/map_fields.h"
 
 namespace uarena::jit {
 namespace {
@@ -45,7 +46,15 @@ Result<DataSection> add_arena_globals(const ElfSection& section, std::vector<Map
                      std::min(arena_bytes, kMaxArenaSize)};
 }
 
-DataSection add_internal(const ElfSection& section, MapKind kind, std::vector<MapDef>& maps) {
+Result<DataSection> add_internal(const ElfFile& elf, const BtfView& btf, const ElfSection& section,
+                                 MapKind kind, std::vector<MapDef>& maps) {
+  auto fields = fields_of_section(btf, elf, section);
+  if (!fields)
+    return fail(Why::rejected, fields.error().code, "section '{}' {}", section.name,
+                fields.error().message);
+  if (kind == MapKind::rodata && !fields->empty())
+    return fail(Why::rejected, EINVAL, "section '{}' is read-only and has a lock or timer",
+                section.name);
   MapDef def;
   def.name = section.name;
   def.kind = kind;
@@ -53,15 +62,19 @@ DataSection add_internal(const ElfSection& section, MapKind kind, std::vector<Ma
   def.key_size = sizeof(uint32_t);
   def.value_size = static_cast<uint32_t>(section.size);  // at most kMaxObjectBytes
   def.max_entries = 1;
-  def.map_flags = BPF_F_MMAPABLE | (kind == MapKind::rodata ? BPF_F_RDONLY_PROG : 0);
+  // Nobody maps bytes that hold locks.
+  def.map_flags =
+      (fields->empty() ? BPF_F_MMAPABLE : 0) | (kind == MapKind::rodata ? BPF_F_RDONLY_PROG : 0);
   def.initial = contents(section);
+  def.value_type = btf.datasec_id(section.name);
+  def.fields = std::move(*fields);
   maps.push_back(std::move(def));
-  return {maps.size() - 1, section.size};
+  return DataSection{maps.size() - 1, section.size};
 }
 
 }  // namespace
 
-Result<std::map<uint32_t, DataSection>> add_data_sections(const ElfFile& elf,
+Result<std::map<uint32_t, DataSection>> add_data_sections(const ElfFile& elf, const BtfView& btf,
                                                           std::vector<MapDef>& maps) {
   std::map<uint32_t, DataSection> found;
   uint64_t total = 0;
@@ -84,13 +97,10 @@ Result<std::map<uint32_t, DataSection>> add_data_sections(const ElfFile& elf,
     if (total > kMaxObjectBytes)
       return fail(Why::rejected, EFBIG, "the variables have more than the allowed {} bytes",
                   kMaxObjectBytes);
-    if (kind) {
-      found[elf.index_of(section)] = add_internal(section, *kind, maps);
-      continue;
-    }
-    auto arena = add_arena_globals(section, maps);
-    if (!arena) return std::unexpected(arena.error());
-    found[elf.index_of(section)] = *arena;
+    auto data =
+        kind ? add_internal(elf, btf, section, *kind, maps) : add_arena_globals(section, maps);
+    if (!data) return std::unexpected(data.error());
+    found[elf.index_of(section)] = *data;
   }
   return found;
 }

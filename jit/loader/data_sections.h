@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "ipc/base/result.h"
+#include "jit/loader/btf_view.h"
 #include "jit/loader/elf_file.h"
 #include "jit/object.h"
 
@@ -22,8 +23,9 @@ struct DataSection {
 };
 
 // Appends the internal maps to `maps` and puts the arena's initial bytes into the arena's MapDef.
-// The result is keyed by ELF section index. E2BIG: arena variables larger than the arena.
-Result<std::map<uint32_t, DataSection>> add_data_sections(const ElfFile& elf,
+// The result is keyed by ELF section index. E2BIG: arena variables larger than the arena. A section
+// may hold locks and timers, as a map's value may (map_fields.h).
+Result<std::map<uint32_t, DataSection>> add_data_sections(const ElfFile& elf, const BtfView& btf,
                                                           std::vector<MapDef>& maps);
 
 }  // namespace uarena::jit

@@ -16,6 +16,9 @@ namespace uarena::jit {
 // The kernel verifies at most a million instructions; an object whose programs have more than that
 // altogether (functions count once per program that uses them) is refused.
 inline constexpr size_t kMaxLinkedInsns = 1'000'000;
+// And functions, counted the same way: each has a name and the texts of its parameters. The kernel
+// allows 256 per program.
+inline constexpr size_t kMaxLinkedFunctions = 65'536;
 
 struct Linked {
   std::vector<ProgramDef> programs;  // one per function that is a program
@@ -23,7 +26,7 @@ struct Linked {
 };
 
 // Functions that no program reaches are never looked at, so what they refer to does not matter.
-// E2BIG: larger than kMaxLinkedInsns. Otherwise what resolve_function says.
+// E2BIG: larger than these limits. Otherwise what resolve_function says.
 Result<Linked> link_programs(const Targets& targets, const ExtInfo& info);
 
 }  // namespace uarena::jit

@@ -7,6 +7,8 @@
 #include <optional>
 
 #include "ipc/base/page.h"
+#include "jit/loader/map_fields.h"
+#include "jit/loader/map_limits.h"
 
 namespace uarena::jit {
 namespace {
@@ -16,8 +18,28 @@ constexpr std::string_view kMapsSection = ".maps";
 constexpr size_t kMaxMaps = 256;
 
 MapKind kind_of(uint32_t type) {
-  if (type == kBpfMapTypeArena) return MapKind::arena;
-  return type == BPF_MAP_TYPE_ARRAY ? MapKind::array : MapKind::other;
+  switch (type) {
+    case kBpfMapTypeArena:
+      return MapKind::arena;
+    case BPF_MAP_TYPE_ARRAY:
+      return MapKind::array;
+    case BPF_MAP_TYPE_PERCPU_ARRAY:
+      return MapKind::percpu_array;
+    case BPF_MAP_TYPE_HASH:
+      return MapKind::hash;
+    case BPF_MAP_TYPE_LRU_HASH:
+      return MapKind::lru_hash;
+    case BPF_MAP_TYPE_RINGBUF:
+      return MapKind::ringbuf;
+    default:
+      return MapKind::other;
+  }
+}
+
+// Which maps can have a field: those whose elements stay where they are until they are deleted.
+bool may_hold(MapKind map, MapField::Kind field) {
+  if (map == MapKind::array || map == MapKind::hash) return true;
+  return map == MapKind::lru_hash && field == MapField::Kind::timer;
 }
 
 class MapReader {
@@ -32,6 +54,8 @@ class MapReader {
       return fail(Why::rejected, EINVAL, "map '{}' has no type: expected __uint(type, ...)",
                   def_.name);
     def_.kind = kind_of(def_.type);
+    if (auto done = check_map_limits(def_); !done) return std::unexpected(done.error());
+    if (auto done = read_fields(); !done) return std::unexpected(done.error());
     return std::move(def_);
   }
 
@@ -43,8 +67,10 @@ class MapReader {
     if (attribute == "map_flags") return set_u32(attribute, member.type, def_.map_flags);
     if (attribute == "key_size") return set_size(attribute, number(member.type), def_.key_size);
     if (attribute == "value_size") return set_size(attribute, number(member.type), def_.value_size);
-    if (attribute == "key") return set_size(attribute, pointee(member.type), def_.key_size);
-    if (attribute == "value") return set_size(attribute, pointee(member.type), def_.value_size);
+    if (attribute == "key")
+      return set_size(attribute, pointee(member.type, def_.key_type), def_.key_size);
+    if (attribute == "value")
+      return set_size(attribute, pointee(member.type, def_.value_type), def_.value_size);
     if (attribute == "map_extra") {
       const auto value = number(member.type);
       if (!value) return malformed(attribute);
@@ -72,13 +98,32 @@ class MapReader {
     return std::nullopt;
   }
 
-  // sizeof what __type points to.
-  std::optional<uint64_t> pointee(uint32_t id) const {
+  // sizeof what __type points to, and its id.
+  std::optional<uint64_t> pointee(uint32_t id, uint32_t& target) const {
     const btf_type* t = btf_.resolved(id);
     if (t == nullptr || !btf_is_ptr(t)) return std::nullopt;
     const auto size = btf_.size_of(t->type);
     if (!size) return std::nullopt;
+    target = t->type;
     return *size;
+  }
+
+  // Locks and timers; those of maps that nobody can use are never looked for.
+  Result<void> read_fields() {
+    if (def_.value_type == 0 || def_.kind == MapKind::other) return {};
+    auto fields = fields_of_type(btf_, def_.value_type);
+    if (!fields)
+      return fail(Why::rejected, fields.error().code, "the value of map '{}' {}", def_.name,
+                  fields.error().message);
+    for (const MapField& field : *fields)
+      if (!may_hold(def_.kind, field.kind))
+        return fail(
+            Why::rejected, EOPNOTSUPP,
+            "the value of map '{}' has a {}, which only {} maps can have", def_.name,
+            field.kind == MapField::Kind::timer ? "timer" : "lock",
+            field.kind == MapField::Kind::timer ? "array and hash" : "array and plain hash");
+    def_.fields = std::move(*fields);
+    return {};
   }
 
   Result<void> set_u32(std::string_view attribute, uint32_t type, uint32_t& into) {

@@ -18,8 +18,8 @@ struct DeclaredMap {
   uint64_t offset = 0;  // of its variable in section .maps: what relocations point to
 };
 
-// EINVAL: unknown or contradictory attributes, or more than one arena (K66). Values are not judged:
-// bpf(BPF_MAP_CREATE) and the broker do that (K2-K5).
+// EINVAL: unknown or contradictory attributes, or more than one arena (K66). The numbers are judged
+// in map_limits.h, an arena's where it is made (K2-K5).
 Result<std::vector<DeclaredMap>> read_map_defs(const ElfFile& elf, const BtfView& btf);
 
 }  // namespace uarena::jit

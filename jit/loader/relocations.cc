@@ -99,16 +99,14 @@ class Resolver {
   }
 
   Result<void> resolve_address(Insn& insn, Insn& second, const ElfSymbol& target) {
-    if (!target.defined) return refuse_external(target);
+    if (!target.defined) return bind_external(insn, second, target);
     const ElfSection& home = to_.elf.sections[target.section];
-    if (home.executable)
-      return refuse("takes the address of function '{}': function pointers are not supported",
-                    target.name);
     // The addend is the instruction's own immediate. The assembler writes its low half only, so a
     // negative one has a second half of 0.
     if (second.imm != 0 && second.imm != -1)
       return refuse("has an addend of more than 32 bits for '{}'", target.name);
     const int64_t offset = static_cast<int64_t>(target.value) + insn.imm;
+    if (home.executable) return bind_callback(second, target, offset);
     if (home.name == ".maps") return bind_map(insn, second, target, offset);
     const auto data = to_.data.find(target.section);
     if (data == to_.data.end())
@@ -123,21 +121,37 @@ class Resolver {
     return {};
   }
 
+  // The address of a function, which only functions that take a callback understand.
+  Result<void> bind_callback(Insn& second, const ElfSymbol& target, int64_t offset) {
+    if (offset % static_cast<int64_t>(kInsnBytes) != 0)
+      return refuse("takes the address of '{}'{:+}, which is inside an instruction", target.name,
+                    offset - static_cast<int64_t>(target.value));
+    second.imm = 0;
+    return bind_function("takes the address of", target.section,
+                         offset / static_cast<int64_t>(kInsnBytes), target.name);
+  }
+
   Result<void> bind_map(Insn& insn, Insn& second, const ElfSymbol& target, int64_t offset) {
     const auto map = to_.maps.find(static_cast<uint64_t>(offset));
     if (offset < 0 || map == to_.maps.end())
       return refuse("refers to '{}'{:+} in section '.maps', where no map begins", target.name,
                     insn.imm);
+    const MapDef& def = to_.defs[map->second];
+    if (def.kind == MapKind::other)
+      return refuse(
+          "uses map '{}' of type {}: only arena, array, per-CPU array, hash, LRU hash and ring "
+          "buffer maps are supported",
+          def.name, def.type);
     insn.src = kPseudoMapFd;
     insn.imm = static_cast<int32_t>(map->second);
     second.imm = 0;
     return {};
   }
 
-  Result<void> refuse_external(const ElfSymbol& target) {
+  Result<void> bind_external(Insn& insn, Insn& second, const ElfSymbol& target) {
     switch (to_.btf.external(target.name)) {
       case BtfView::Extern::kconfig:
-        return refuse("reads '{}', a .kconfig value of the kernel: not supported", target.name);
+        return bind_kconfig(insn, second, target);
       case BtfView::Extern::kernel_symbol:
       case BtfView::Extern::kernel_function:
         return refuse("takes the address of '{}', a symbol of the kernel: only calls are supported",
@@ -146,6 +160,18 @@ class Resolver {
         break;
     }
     return refuse("refers to '{}', which is not defined in the object", target.name);
+  }
+
+  Result<void> bind_kconfig(Insn& insn, Insn& second, const ElfSymbol& target) {
+    const auto value = to_.kconfig.values.find(target.name);
+    if (value == to_.kconfig.values.end() || insn.imm != 0 || second.imm != 0)
+      return refuse("refers to a part of '{}', a .kconfig value", target.name);
+    if (!value->second.refused.empty())
+      return refuse("reads '{}', a .kconfig value that {}", target.name, value->second.refused);
+    insn.src = kPseudoMapValue;
+    insn.imm = static_cast<int32_t>(to_.kconfig.map);
+    second.imm = static_cast<int32_t>(value->second.offset);
+    return {};
   }
 
   Result<void> resolve_call(Insn& insn, const ElfReloc* reloc) {
@@ -158,7 +184,7 @@ class Resolver {
       return refuse("calls '{}', which is not a function", target.name);
     // The immediate is the addend, relative to the next instruction: -1 is the symbol itself.
     const int64_t start = static_cast<int64_t>(target.value / kInsnBytes) + insn.imm + 1;
-    return bind_function(target.section, start, target.name);
+    return bind_function("calls", target.section, start, target.name);
   }
 
   Result<void> resolve_plain_call(Insn& insn) {
@@ -167,16 +193,17 @@ class Resolver {
     if (insn.src != kPseudoCall)
       return refuse("calls a kernel function by number: only calls by name are supported");
     const int64_t start = int64_t{function_.start} + static_cast<int64_t>(at_) + 1 + insn.imm;
-    return bind_function(function_.section, start, section().name);
+    return bind_function("calls", function_.section, start, section().name);
   }
 
-  Result<void> bind_function(uint32_t home, int64_t start, std::string_view name) {
+  Result<void> bind_function(std::string_view what, uint32_t home, int64_t start,
+                             std::string_view name) {
     const auto callee =
         start < 0 ? std::nullopt : to_.functions.at(home, static_cast<uint64_t>(start));
     if (!callee)
-      return refuse("calls '{}', instruction {} of section '{}', where no function begins", name,
+      return refuse("{} '{}', instruction {} of section '{}', where no function begins", what, name,
                     start, to_.elf.sections[home].name);
-    code_.calls.push_back({static_cast<uint32_t>(at_), *callee});
+    code_.uses.push_back({static_cast<uint32_t>(at_), *callee});
     return {};
   }
 

@@ -29,6 +29,8 @@ TEST(Result, FailKeepsCodeAndSentence) {
   EXPECT_EQ(r.error().message, "5 is above 4");
   Result<int> e = fail_errno(ENOENT, "cannot open {}", "x");
   EXPECT_EQ(e.error().message, "cannot open x: No such file or directory");
+  // A number of the kernel's own, which no header has.
+  EXPECT_EQ(fail_errno(524, "cannot map {}", "x").error().message, "cannot map x: error 524");
 }
 
 TEST(Log, PeerTextCanNotForgeALine) {

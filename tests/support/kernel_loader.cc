@@ -47,7 +47,7 @@ Result<void> freeze(int map) {
 // An internal map: its bytes, then a view of them.
 Result<void> fill_internal(const jit::MapDef& def, KernelMap& map) {
   if (auto done = update_element(map.fd.get(), def.initial.data()); !done) return done;
-  const bool read_only = def.kind == jit::MapKind::rodata;
+  const bool read_only = jit::is_read_only(def.kind);
   if (read_only)
     if (auto done = freeze(map.fd.get()); !done) return done;
   auto memory = MemoryMap::create(nullptr, round_up_to_page(def.value_size),
@@ -114,7 +114,8 @@ Result<std::vector<jit::Insn>> bind(const jit::ProgramDef& program, const jit::O
       if (!id) return fail(ENOENT, "the kernel has no function '{}'", name);
       insn.imm = static_cast<int32_t>(*id);
     } else if (jit::is_ld_imm64(insn)) {
-      if (insn.src != 0) insn.imm = maps[static_cast<size_t>(insn.imm)].fd.get();
+      if (insn.src == jit::kPseudoMapFd || insn.src == jit::kPseudoMapValue)
+        insn.imm = maps[static_cast<size_t>(insn.imm)].fd.get();
       i++;
     }
   }

@@ -72,6 +72,13 @@ void expect_valid(const Object& object) {
       }
       if (!is_ld_imm64(insn)) continue;
       ASSERT_LT(i + 1, program.insns.size());
+      if (insn.src == kPseudoFunc) {
+        const auto target = static_cast<int64_t>(i) + 1 + insn.imm;
+        ASSERT_TRUE(std::ranges::any_of(program.subprogs,
+                                        [&](const Subprog& s) { return s.start == target; }));
+        i++;
+        continue;
+      }
       ASSERT_LE(insn.src, kPseudoMapValue);
       if (insn.src != 0) {
         ASSERT_LT(imm, object.maps.size());
