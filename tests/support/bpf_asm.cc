@@ -191,6 +191,9 @@ void add_alu_forms(std::vector<Form>& forms) {
       [](const Match& m) -> std::optional<std::vector<Insn>> {
         return wide(reg(m[1]), jit::kPseudoMapValue, std::stoull(m[2]), std::stoull(m[3]));
       });
+  add(R"(r(\d+) = func ([A-Za-z_]\w*))", [](const Match& m) -> std::optional<std::vector<Insn>> {
+    return wide(reg(m[1]), jit::kPseudoFunc, static_cast<uint64_t>(target(m[2])), 0);
+  });
   add(R"(([rw])(\d+) (\S*=) \1(\d+))", [cls](const Match& m) -> std::optional<std::vector<Insn>> {
     const auto op = alu_op(m[3]);
     if (!op) return std::nullopt;
@@ -284,9 +287,10 @@ std::optional<std::vector<Insn>> assemble_line(const std::string& line) {
   return std::nullopt;
 }
 
-// gotol and call keep their distance in imm, all others in off.
+// gotol, call and the address of a function keep their distance in imm, all others in off.
 void set_target(Insn& i, int64_t distance) {
-  const bool in_imm = i.code == (jit::kJmp32 | jit::kJa) || jit::is_pseudo_call(i);
+  const bool in_imm = i.code == (jit::kJmp32 | jit::kJa) || jit::is_pseudo_call(i) ||
+                      (jit::is_ld_imm64(i) && i.src == jit::kPseudoFunc);
   if (in_imm)
     i.imm = static_cast<int32_t>(distance);
   else

@@ -2,6 +2,7 @@
 // plus labels. One instruction per line; "#", "//" and ";" start a comment; "name:" is a label, and
 // wherever the disassembler prints pc+N a label may stand. "raw CODE DST SRC OFF IMM" is any
 // instruction, valid or not. A 64-bit constant takes two slots, as in the machine form.
+// "r1 = func LABEL" is the address of a function.
 //
 //   r1 = 0x10 ll
 //   again:

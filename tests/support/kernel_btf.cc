@@ -97,6 +97,24 @@ Result<Fd> load_btf_into_kernel(const jit::Object& object) {
   return fd;
 }
 
+KernelMapTypes map_types(const jit::Object& object, const std::string& map) {
+  const Btf types(::btf__new(object.btf.data(), static_cast<uint32_t>(object.btf.size())));
+  if (types == nullptr) return {};
+  const int variable = ::btf__find_by_name_kind(types.get(), map.c_str(), BTF_KIND_VAR);
+  if (variable <= 0) return {};
+  const btf_type* of_map = ::btf__type_by_id(types.get(), static_cast<uint32_t>(variable));
+  const btf_type* definition = ::btf__type_by_id(types.get(), of_map->type);
+  if (!btf_is_struct(definition)) return {};
+  KernelMapTypes found;
+  for (unsigned n = 0; n < btf_vlen(definition); n++) {
+    const btf_member& member = btf_members(definition)[n];
+    const std::string_view name = ::btf__name_by_offset(types.get(), member.name_off);
+    if (name == "key") found.key = ::btf__type_by_id(types.get(), member.type)->type;
+    if (name == "value") found.value = ::btf__type_by_id(types.get(), member.type)->type;
+  }
+  return found;
+}
+
 std::optional<uint32_t> kernel_function_id(const std::string& name) {
   static const Btf vmlinux(::btf__load_vmlinux_btf());
   if (vmlinux == nullptr) return std::nullopt;

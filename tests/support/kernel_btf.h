@@ -15,6 +15,13 @@ namespace uarena::testing {
 // understand, so those are neutralised first; types keep their ids.
 Result<Fd> load_btf_into_kernel(const jit::Object& object);
 
+// The types of a map's keys and values in object.btf; 0 where it declares none.
+struct KernelMapTypes {
+  uint32_t key = 0;
+  uint32_t value = 0;
+};
+KernelMapTypes map_types(const jit::Object& object, const std::string& map);
+
 // The id of a function of the kernel, from /sys/kernel/btf/vmlinux, which is read once per process.
 std::optional<uint32_t> kernel_function_id(const std::string& name);
 

@@ -9,13 +9,10 @@
 #include <cstring>
 
 #include "tests/support/kernel_btf.h"
+#include "tests/support/kernel_program.h"
 
 namespace uarena::testing {
 namespace {
-
-constexpr size_t kLogBytes = size_t{16} << 20;
-constexpr uint32_t kSleepable = uint32_t{1} << 4;  // BPF_F_SLEEPABLE: the kfuncs want it (K42)
-constexpr uint32_t kProgTypeSyscall = 31;          // BPF_PROG_TYPE_SYSCALL
 
 long bpf(int command, bpf_attr& attr) { return ::syscall(SYS_bpf, command, &attr, sizeof attr); }
 
@@ -74,18 +71,28 @@ Result<void> map_arena(const jit::MapDef& def, const KernelMapAttr& attr, uint64
   return {};
 }
 
-KernelMapAttr attr_of(const jit::MapDef& def, const KernelLoadOptions& options) {
-  KernelMapAttr attr{def.type,      def.key_size,  def.value_size, def.max_entries,
-                     def.map_flags, def.map_extra, def.name};
-  if (def.kind != jit::MapKind::arena) return attr;
+KernelMapAttr attr_of(const jit::Object& object, const jit::MapDef& def, int btf,
+                      const KernelLoadOptions& options) {
+  KernelMapAttr attr{def.type,        def.key_size,  def.value_size,
+                     def.max_entries, def.map_flags, def.map_extra,
+                     def.name,        btf,           {}};
+  if (def.kind != jit::MapKind::arena) {
+    attr.types = map_types(object, def.name);
+    return attr;
+  }
   attr.max_entries = options.arena_pages.value_or(attr.max_entries);
   attr.map_flags = options.arena_flags.value_or(attr.map_flags);
   attr.map_extra = options.arena_map_extra.value_or(attr.map_extra);
   return attr;
 }
 
-Result<KernelMap> make_map(const jit::MapDef& def, const KernelLoadOptions& options) {
-  const KernelMapAttr attr = attr_of(def, options);
+bool is_internal(jit::MapKind kind) {
+  using enum jit::MapKind;
+  return kind == data || kind == bss || kind == rodata || kind == kconfig;
+}
+
+Result<KernelMap> make_map(const jit::MapDef& def, const KernelMapAttr& attr,
+                           const KernelLoadOptions& options) {
   KernelMap map;
   map.name = def.name;
   map.kind = def.kind;
@@ -94,70 +101,25 @@ Result<KernelMap> make_map(const jit::MapDef& def, const KernelLoadOptions& opti
   map.fd = std::move(*fd);
   Result<void> done;
   if (def.kind == jit::MapKind::arena) {
-    done = map_arena(def, attr, options.arena_address, map);
-  } else if (def.kind != jit::MapKind::array && def.kind != jit::MapKind::other) {
+    if (options.map_arenas) done = map_arena(def, attr, options.arena_address, map);
+  } else if (is_internal(def.kind)) {
     done = fill_internal(def, map);
   }
   if (!done) return std::unexpected(done.error());
   return map;
 }
 
-// The instructions with the kernel's numbers in place of indices.
-Result<std::vector<jit::Insn>> bind(const jit::ProgramDef& program, const jit::Object& object,
-                                    const std::vector<KernelMap>& maps) {
-  std::vector<jit::Insn> insns = program.insns;
-  for (size_t i = 0; i < insns.size(); i++) {
-    jit::Insn& insn = insns[i];
-    if (jit::is_kfunc_call(insn)) {
-      const std::string& name = object.kfuncs[static_cast<size_t>(insn.imm)].name;
-      const auto id = kernel_function_id(name);
-      if (!id) return fail(ENOENT, "the kernel has no function '{}'", name);
-      insn.imm = static_cast<int32_t>(*id);
-    } else if (jit::is_ld_imm64(insn)) {
-      if (insn.src == jit::kPseudoMapFd || insn.src == jit::kPseudoMapValue)
-        insn.imm = maps[static_cast<size_t>(insn.imm)].fd.get();
-      i++;
-    }
-  }
-  return insns;
-}
-
-std::vector<bpf_func_info> func_infos(const jit::ProgramDef& program) {
-  std::vector<bpf_func_info> infos;
-  for (const auto& subprog : program.subprogs) {
-    if (subprog.btf_func_id == 0) return {};
-    infos.push_back({subprog.start, subprog.btf_func_id});
-  }
-  return infos;
-}
-
-Result<KernelProgram> load_program(const jit::ProgramDef& program, const jit::Object& object,
-                                   const std::vector<KernelMap>& maps, int btf, std::string* log) {
-  auto insns = bind(program, object, maps);
-  if (!insns) return std::unexpected(insns.error());
-  const auto infos = func_infos(program);
-  bpf_attr attr{};
-  attr.prog_type = kProgTypeSyscall;
-  attr.prog_flags = kSleepable;
-  attr.insns = pointer(insns->data());
-  attr.insn_cnt = static_cast<uint32_t>(insns->size());
-  attr.license = pointer(object.license.c_str());
-  attr.prog_btf_fd = static_cast<uint32_t>(btf);
-  attr.func_info = pointer(infos.data());
-  attr.func_info_cnt = static_cast<uint32_t>(infos.size());
-  attr.func_info_rec_size = sizeof(bpf_func_info);
-  set_name(attr.prog_name, program.name);
-  if (Fd fd(static_cast<int>(bpf(BPF_PROG_LOAD, attr))); fd)
-    return KernelProgram(program.name, std::move(fd));
-  const int error = errno;
+Result<KernelProgram> load_program(const KernelQuestion& question, std::string* log) {
+  auto answer = ask_kernel(question);
+  if (!answer) return std::unexpected(answer.error());
+  const std::string& name = question.program->name;
+  if (answer->program) return KernelProgram(name, std::move(answer->program));
   // Once more for the log: writing it costs time that a program which loads need not pay.
-  std::vector<char> text(kLogBytes);
-  attr.log_level = 1;
-  attr.log_buf = pointer(text.data());
-  attr.log_size = static_cast<uint32_t>(text.size());
-  const Fd again(static_cast<int>(bpf(BPF_PROG_LOAD, attr)));
-  if (log != nullptr) *log = text.data();
-  return fail_errno(error, "the kernel refuses program '{}'", program.name);
+  KernelQuestion again = question;
+  again.log_level = 1;
+  auto told = ask_kernel(again);
+  if (log != nullptr && told) *log = told->log;
+  return fail_errno(answer->error, "the kernel refuses program '{}'", name);
 }
 
 bool wanted(const jit::ProgramDef& program, const KernelLoadOptions& options) {
@@ -191,6 +153,11 @@ Result<Fd> create_kernel_map(const KernelMapAttr& attr) {
   raw.max_entries = attr.max_entries;
   raw.map_flags = attr.map_flags;
   raw.map_extra = attr.map_extra;
+  if (attr.types.key != 0 && attr.types.value != 0) {
+    raw.btf_fd = static_cast<uint32_t>(attr.btf);
+    raw.btf_key_type_id = attr.types.key;
+    raw.btf_value_type_id = attr.types.value;
+  }
   set_name(raw.map_name, attr.name);
   Fd fd(static_cast<int>(bpf(BPF_MAP_CREATE, raw)));
   if (!fd) return fail_errno(errno, "BPF_MAP_CREATE of '{}'", attr.name);
@@ -207,24 +174,40 @@ Result<int32_t> KernelProgram::run(std::span<std::byte> context) const {
   return static_cast<int32_t>(attr.test.retval);
 }
 
-Result<KernelObject> KernelObject::load(const jit::Object& object, const KernelLoadOptions& options,
-                                        std::string* log) {
-  KernelObject loaded;
-  loaded.arena_ = object.arena;
-  for (const auto& def : object.maps) {
-    auto map = make_map(def, options);
-    if (!map) return std::unexpected(map.error());
-    loaded.maps_.push_back(std::move(*map));
-  }
+Result<KernelObject> KernelObject::make_maps(const jit::Object& object,
+                                             const KernelLoadOptions& options) {
+  KernelObject made;
+  made.arena_ = object.arena;
   auto btf = load_btf_into_kernel(object);
   if (!btf) return std::unexpected(btf.error());
+  made.btf_ = std::move(*btf);
+  for (const auto& def : object.maps) {
+    auto map = make_map(def, attr_of(object, def, made.btf_.get(), options), options);
+    if (!map) return std::unexpected(map.error());
+    made.maps_.push_back(std::move(*map));
+  }
+  return made;
+}
+
+Result<KernelObject> KernelObject::load(const jit::Object& object, const KernelLoadOptions& options,
+                                        std::string* log) {
+  auto loaded = make_maps(object, options);
+  if (!loaded) return loaded;
+  KernelQuestion question{&object, nullptr, loaded->map_fds(), loaded->btf_.get()};
   for (const auto& def : object.programs) {
     if (!wanted(def, options)) continue;
-    auto program = load_program(def, object, loaded.maps_, btf->get(), log);
+    question.program = &def;
+    auto program = load_program(question, log);
     if (!program) return std::unexpected(program.error());
-    loaded.programs_.push_back(std::move(*program));
+    loaded->programs_.push_back(std::move(*program));
   }
   return loaded;
+}
+
+std::vector<int> KernelObject::map_fds() const {
+  std::vector<int> fds;
+  for (const KernelMap& map : maps_) fds.push_back(map.fd.get());
+  return fds;
 }
 
 const KernelProgram* KernelObject::program(std::string_view name) const {

@@ -16,6 +16,7 @@
 #include "ipc/base/page.h"
 #include "ipc/base/result.h"
 #include "jit/object.h"
+#include "tests/support/kernel_btf.h"
 
 namespace uarena::testing {
 
@@ -32,6 +33,8 @@ struct KernelMapAttr {
   uint32_t map_flags = kBpfFMmapable;
   uint64_t map_extra = 0;
   std::string name;  // at most 15 letters, digits and _ or .
+  int btf = -1;      // what the types are of
+  KernelMapTypes types;
 };
 // Error::code is the kernel's errno.
 Result<Fd> create_kernel_map(const KernelMapAttr& attr);
@@ -73,13 +76,17 @@ struct KernelLoadOptions {
   std::optional<uint64_t> arena_map_extra;
   // Which programs; empty: all that are not optional.
   std::vector<std::string> programs;
+  // Whether to map the arenas here; without it they have the address of their map_extra, or none.
+  bool map_arenas = true;
 };
 
 class KernelObject {
  public:
-  // Creates the maps, maps the arena and copies its globals to offset 0 (K80), loads BTF and
-  // programs. Error::code is the kernel's errno; `log`, if given, receives the verifier's log of
-  // the program that was refused.
+  // Loads the types, creates the maps and maps the arena; no programs.
+  static Result<KernelObject> make_maps(const jit::Object& object,
+                                        const KernelLoadOptions& options = {});
+  // The same, and programs; the arena's globals go to offset 0 (K80). Error::code is the kernel's
+  // errno; `log`, if given, receives the verifier's log of the program that was refused.
   static Result<KernelObject> load(const jit::Object& object, const KernelLoadOptions& options = {},
                                    std::string* log = nullptr);
 
@@ -87,11 +94,13 @@ class KernelObject {
   const KernelProgram* program(std::string_view name) const;
   const KernelMap* map(std::string_view name) const;
   const std::vector<KernelProgram>& programs() const { return programs_; }
+  std::vector<int> map_fds() const;  // as Object::maps
   const KernelMap* arena() const { return arena_ ? &maps_[*arena_] : nullptr; }
   // user_vm_start; 0 without an arena.
   uint64_t arena_address() const { return arena_ ? maps_[*arena_].memory.address() : 0; }
 
  private:
+  Fd btf_;
   std::vector<KernelMap> maps_;  // as Object::maps
   std::vector<KernelProgram> programs_;
   std::optional<size_t> arena_;
