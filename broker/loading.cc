@@ -98,11 +98,12 @@ Result<void> Loading::bind_maps() {
         break;
       case jit::MapKind::data:
       case jit::MapKind::bss:
-      case jit::MapKind::rodata: {
+      case jit::MapKind::rodata:
+      case jit::MapKind::kconfig: {
         auto memory = map_memory(def);
         if (!memory) return std::unexpected(memory.error());
         bound.value = object_->memory.emplace_back(std::move(*memory)).data();
-        bound.read_only = def.kind == jit::MapKind::rodata;
+        bound.read_only = jit::is_read_only(def.kind);
         break;
       }
       default:
@@ -119,7 +120,7 @@ Result<void> Loading::bind_maps() {
 
 // Read-only bytes come from the object, always.
 Result<MapMemory> Loading::map_memory(const jit::MapDef& def) {
-  if (memory_ && def.kind != jit::MapKind::rodata) {
+  if (memory_ && !jit::is_read_only(def.kind)) {
     auto left = memory_(object_->bound.size() - 1);
     if (!left) return fail(EINVAL, "the bytes of {} are not in the estate", def.name);
     return MapMemory::open_untrusted(def, std::move(*left));

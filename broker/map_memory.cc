@@ -27,7 +27,7 @@ Result<MapMemory> MapMemory::create(const jit::MapDef& def) {
   if (auto mapped = memory.map(def, file_size(def)); !mapped)
     return std::unexpected(mapped.error());
   if (!def.initial.empty()) std::memcpy(memory.data(), def.initial.data(), def.initial.size());
-  if (def.kind == jit::MapKind::rodata &&
+  if (jit::is_read_only(def.kind) &&
       ::mprotect(memory.data(), memory.map_.size(), PROT_READ) != 0)
     return fail_errno(errno, "cannot make {} read-only", def.name);
   return memory;

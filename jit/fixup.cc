@@ -48,8 +48,8 @@ class Fixup {
       const Subprog& from = def_.subprogs[n];
       const uint32_t stack = (verified_.stack_bytes()[n] + 7) & ~uint32_t{7};
       UARENA_ASSERT(stack <= 512, "{}: {} bytes of stack", from.name, stack);
-      const bool zero = n < verified_.zeroed_stack().size() && verified_.zeroed_stack()[n];
-      FixedSubprog to{from.name, from.start, from.count, stack, false, zero, false};
+      FixedSubprog to{from.name, from.start, from.count, stack};
+      to.zero_stack = n < verified_.zeroed_stack().size() && verified_.zeroed_stack()[n];
       for (uint32_t at = from.start; at < from.start + from.count; ++at) {
         if (facts_[at].reached && is_may_goto(def_.insns[at])) to.has_may_goto = true;
       }

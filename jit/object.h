@@ -30,6 +30,11 @@ enum class MapKind {
   other,
 };
 
+// Maps whose bytes come from the object or the loader, and never change.
+inline constexpr bool is_read_only(MapKind kind) {
+  return kind == MapKind::rodata || kind == MapKind::kconfig;
+}
+
 // A part of a map's value that only helpers may touch.
 struct MapField {
   enum class Kind { spin_lock, res_spin_lock, timer };

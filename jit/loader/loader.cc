@@ -7,6 +7,7 @@
 #include "jit/loader/data_sections.h"
 #include "jit/loader/elf_file.h"
 #include "jit/loader/functions.h"
+#include "jit/loader/kconfig.h"
 #include "jit/loader/line_info.h"
 #include "jit/loader/link.h"
 #include "jit/loader/map_defs.h"
@@ -68,11 +69,14 @@ Result<Object> load_object(std::span<const std::byte> elf_untrusted) {
   auto data = add_data_sections(*elf, *btf, object.maps);
   if (!data) return std::unexpected(data.error());
 
+  auto kconfig = add_kconfig(*elf, *btf, object.maps);
+  if (!kconfig) return std::unexpected(kconfig.error());
+
   auto functions = FunctionTable::read(*elf);
   if (!functions) return std::unexpected(functions.error());
   auto info = ExtInfo::read(*elf, *btf);
   if (!info) return std::unexpected(info.error());
-  auto linked = link_programs({*elf, *btf, *functions, object.maps, maps, *data}, *info);
+  auto linked = link_programs({*elf, *btf, *functions, object.maps, maps, *data, *kconfig}, *info);
   if (!linked) return std::unexpected(linked.error());
 
   object.license = std::move(*license);

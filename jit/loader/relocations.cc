@@ -99,7 +99,7 @@ class Resolver {
   }
 
   Result<void> resolve_address(Insn& insn, Insn& second, const ElfSymbol& target) {
-    if (!target.defined) return refuse_external(target);
+    if (!target.defined) return bind_external(insn, second, target);
     const ElfSection& home = to_.elf.sections[target.section];
     // The addend is the instruction's own immediate. The assembler writes its low half only, so a
     // negative one has a second half of 0.
@@ -148,10 +148,10 @@ class Resolver {
     return {};
   }
 
-  Result<void> refuse_external(const ElfSymbol& target) {
+  Result<void> bind_external(Insn& insn, Insn& second, const ElfSymbol& target) {
     switch (to_.btf.external(target.name)) {
       case BtfView::Extern::kconfig:
-        return refuse("reads '{}', a .kconfig value of the kernel: not supported", target.name);
+        return bind_kconfig(insn, second, target);
       case BtfView::Extern::kernel_symbol:
       case BtfView::Extern::kernel_function:
         return refuse("takes the address of '{}', a symbol of the kernel: only calls are supported",
@@ -160,6 +160,18 @@ class Resolver {
         break;
     }
     return refuse("refers to '{}', which is not defined in the object", target.name);
+  }
+
+  Result<void> bind_kconfig(Insn& insn, Insn& second, const ElfSymbol& target) {
+    const auto value = to_.kconfig.values.find(target.name);
+    if (value == to_.kconfig.values.end() || insn.imm != 0 || second.imm != 0)
+      return refuse("refers to a part of '{}', a .kconfig value", target.name);
+    if (!value->second.refused.empty())
+      return refuse("reads '{}', a .kconfig value that {}", target.name, value->second.refused);
+    insn.src = kPseudoMapValue;
+    insn.imm = static_cast<int32_t>(to_.kconfig.map);
+    second.imm = static_cast<int32_t>(value->second.offset);
+    return {};
   }
 
   Result<void> resolve_call(Insn& insn, const ElfReloc* reloc) {

@@ -14,6 +14,7 @@
 #include "jit/loader/data_sections.h"
 #include "jit/loader/elf_file.h"
 #include "jit/loader/functions.h"
+#include "jit/loader/kconfig.h"
 #include "jit/object.h"
 
 namespace uarena::jit {
@@ -38,6 +39,7 @@ struct Targets {
   const std::vector<MapDef>& defs;
   const std::map<uint64_t, size_t>& maps;  // offset in .maps -> index into defs
   const std::map<uint32_t, DataSection>& data;
+  const Kconfig& kconfig;
 };
 
 // Reads and resolves one function. Kernel functions that it calls are added to `kfuncs`, each once.

@@ -14,6 +14,7 @@
 #include "jit/verifier/cfg.h"
 #include "jit/verifier/fault.h"
 #include "jit/verifier/liveness.h"
+#include "jit/verifier/loops.h"
 #include "jit/verifier/state.h"
 
 namespace uarena::jit::verifier {
@@ -28,6 +29,7 @@ struct Subject {
   uint64_t arena_size = 0;
   Cfg cfg;
   std::vector<Live> live;
+  std::vector<Repeat> repeats;
   std::vector<int64_t> thresholds;  // what the program compares with, ascending
 
   const Insn& insn(size_t at) const { return program.insns[at]; }

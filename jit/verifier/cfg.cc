@@ -45,7 +45,6 @@ Checked<> check_jumps(const ProgramDef& program, const Subprog& s, Cfg& cfg) {
     if (cfg.second_half[static_cast<size_t>(to)])
       return fault(at, EINVAL, "jump into the middle of ldimm64 insn {}", to);
     cfg.join_point[static_cast<size_t>(to)] = true;
-    if (static_cast<size_t>(to) <= at) cfg.loop_head[static_cast<size_t>(to)] = true;
   }
   size_t last = s.start + s.count - 1;
   const Insn& end = program.insns[last];
@@ -211,7 +210,6 @@ Checked<Cfg> check_structure(const Object& object, const ProgramDef& program) {
   cfg.subprog_of.resize(count);
   cfg.second_half.resize(count);
   cfg.join_point.resize(count);
-  cfg.loop_head.resize(count);
   cfg.reaches_exit.resize(count);
   cfg.callees.resize(program.subprogs.size());
   if (auto ok = check_insns(object, program, cfg); !ok) return std::unexpected(ok.error());

@@ -18,7 +18,6 @@ struct Cfg {
   std::vector<uint32_t> subprog_of;            // per instruction
   std::vector<bool> second_half;               // of an ld_imm64
   std::vector<bool> join_point;                // more than one way leads here
-  std::vector<bool> loop_head;                 // a jump back leads here
   std::vector<bool> reaches_exit;              // the function may end from here
   std::vector<std::vector<uint32_t>> callees;  // per subprogram, each once
   std::vector<uint32_t> callees_first;         // subprograms, callees before their callers

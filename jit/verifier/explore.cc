@@ -281,23 +281,9 @@ class Explorer {
 
   // --- remembered states ---
 
-  // Where a path may come back to: the heads of loops, and calls that are repeated.
-  bool repeats(size_t at) const {
-    return subject_.cfg.loop_head[at] || is_may_goto(subject_.insn(at)) || repeated_call(at);
+  bool must_compare(size_t at) const {
+    return subject_.cfg.join_point[at] || subject_.repeats[at] != Repeat::none;
   }
-  bool repeated_call(size_t at) const {
-    const FunctionDesc* function = function_at(at);
-    return function != nullptr &&
-           (function->effect == Effect::iter_next || function->effect == Effect::calls_back ||
-            function->effect == Effect::for_each);
-  }
-  const FunctionDesc* function_at(size_t at) const {
-    const Insn& i = subject_.insn(at);
-    if (is_helper_call(i)) return subject_.functions.helper(i.imm);
-    return is_kfunc_call(i) ? subject_.functions.kfunc(i.imm) : nullptr;
-  }
-
-  bool must_compare(size_t at) const { return subject_.cfg.join_point[at] || repeats(at); }
 
   Checked<> compare(size_t at) {
     forget_dead(path_.state, at, subject_.live);
@@ -305,7 +291,7 @@ class Explorer {
       end_path();
       return {};
     }
-    return repeats(at) ? settle(at) : join_or_remember(at);
+    return subject_.repeats[at] == Repeat::none ? join_or_remember(at) : settle(at);
   }
 
   bool walked_already(size_t at) {
@@ -349,8 +335,7 @@ class Explorer {
 
   // Loops that end by themselves at run time settle at once; others are worth some passes.
   unsigned patience(size_t at) const {
-    const bool bounded = is_may_goto(subject_.insn(at)) || repeated_call(at);
-    if (bounded) return limits_.bounded_passes;
+    if (subject_.repeats[at] != Repeat::head) return limits_.bounded_passes;
     const uint64_t cheap = kCheapInsns + kCheapPasses * subject_.program.insns.size();
     return statistics_.insns > cheap ? std::min(limits_.loop_passes, limits_.bounded_passes)
                                      : limits_.loop_passes;
@@ -359,10 +344,8 @@ class Explorer {
   Checked<> close_loop(size_t at, const Node& node) {
     if (node.forks == path_.forks || !subject_.cfg.reaches_exit[at])
       return fault(at, EINVAL, "infinite loop detected at insn {}", at);
-    const FunctionDesc* function = function_at(at);
-    const bool counts_itself = is_may_goto(subject_.insn(at)) ||
-                               (function != nullptr && function->effect != Effect::iter_next);
-    if (!counts_itself) found_.facts[at].budget = true;
+    // Calls end their loops, but many loops inside each other take for ever.
+    if (subject_.repeats[at] != Repeat::may_goto) found_.facts[at].budget = true;
     end_path();
     return {};
   }

@@ -175,9 +175,17 @@ class Verifier {
     const CallTable none;
     const CallTable& functions = input_.functions == nullptr ? none : *input_.functions;
     auto live = verifier::compute_liveness(program_, *cfg, functions);
+    auto repeats = verifier::find_repeats(program_, *cfg, functions);
     auto thresholds = thresholds_of(program_, *cfg);
-    const Subject subject{*input_.object,       program_,          functions,       *type,
-                          input_.user_vm_start, input_.arena_size, std::move(*cfg), std::move(live),
+    const Subject subject{*input_.object,
+                          program_,
+                          functions,
+                          *type,
+                          input_.user_vm_start,
+                          input_.arena_size,
+                          std::move(*cfg),
+                          std::move(live),
+                          std::move(repeats),
                           std::move(thresholds)};
     if (auto ok = walk(subject); !ok) return ok;
     return StackDepth(program_, subject.cfg, outcome_->found).check();

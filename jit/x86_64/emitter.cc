@@ -136,28 +136,27 @@ void Emitter::plan_frame(const FixedSubprog& subprog) {
   if ((frame_bytes_ + 8 * static_cast<int>(saved_.size())) % 16 != 8) frame_bytes_ += 8;
 }
 
+// xmm0 belongs to nobody here.
+void Emitter::emit_zero_stack(int bytes) {
+  pxor(xmm0, xmm0);
+  int at = bytes;
+  for (; at >= 16; at -= 16) movups(xword[rbp - at], xmm0);
+  if (at != 0) movq(qword[rbp - at], xmm0);
+}
+
 void Emitter::emit_prologue(const FixedSubprog& subprog) {
   push(r11);
   push(rbp);
   mov(rbp, rsp);
   sub(rsp, static_cast<uint32_t>(frame_bytes_));
   for (const Reg64& reg : saved_) push(reg);
-  if (may_goto_slot_ != 0) {
-    constexpr MayGoto kFresh;
-    const int count = may_goto_slot_ - int{offsetof(MayGoto, count)};
-    const int started = may_goto_slot_ - int{offsetof(MayGoto, started_ns)};
-    if (own_count_) mov(qword[rbp - count], kFresh.count);
-    mov(qword[rbp - started], kFresh.started_ns);
-  }
-  if (subprog.zero_stack) emit_zero_stack(subprog.stack_bytes);
-}
-
-// At most 32 stores; what lies there otherwise are addresses of this process.
-void Emitter::emit_zero_stack(uint32_t bytes) {
-  xorps(xmm0, xmm0);
-  uint32_t done = 0;
-  for (; done + 16 <= bytes; done += 16) movups(ptr[rbp - static_cast<int>(done + 16)], xmm0);
-  if (done < bytes) mov(qword[rbp - static_cast<int>(done + 8)], 0);
+  if (subprog.zero_stack) emit_zero_stack(static_cast<int>(subprog.stack_bytes));
+  if (may_goto_slot_ == 0) return;
+  constexpr MayGoto kFresh;
+  const int count = may_goto_slot_ - int{offsetof(MayGoto, count)};
+  const int started = may_goto_slot_ - int{offsetof(MayGoto, started_ns)};
+  if (own_count_) mov(qword[rbp - count], kFresh.count);
+  mov(qword[rbp - started], kFresh.started_ns);
 }
 
 void Emitter::emit_epilogue() {

@@ -63,7 +63,7 @@ class Emitter : private Xbyak::CodeGenerator {
   void emit_subprog(size_t index);
   void emit_insn(size_t at);
   void emit_prologue(const FixedSubprog& subprog);
-  void emit_zero_stack(uint32_t bytes);
+  void emit_zero_stack(int bytes);
   void emit_epilogue();
   void plan_frame(const FixedSubprog& subprog);
   void mark_jump_targets();

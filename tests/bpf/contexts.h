@@ -87,6 +87,11 @@ struct calls_ctx {
   __u64 depth;     /* out: 8, frames that called each other */
 };
 
+/* kconfig.bpf.c */
+struct kconfig_ctx {
+  __u64 hz, version, cpus, x86_64, smp, bpf, weak; /* out */
+};
+
 /* globals.bpf.c */
 struct globals_ctx {
   __u64 rodata, data, bss, arena, custom; /* out: their values before this run's changes */

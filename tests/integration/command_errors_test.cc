@@ -240,7 +240,7 @@ TEST_F(CommandErrors, RejectedObjects) {
       {object("refused_arena_too_small"), ""},
       {object("refused_undefined_function"), ""},
       {object("refused_core_relocation"), ""},
-      {object("refused_kconfig"), ""},
+      {object("refused_kconfig_unknown"), ""},
       {object("refused_strange_section"), ""},
   };
   ok({"daemon", "status"});

@@ -139,6 +139,37 @@ TEST_F(Command, ProgRunCompiledAndInterpreted) {
   }
 }
 
+// A plain search through 60,000 bytes, which takes the kernel's verifier too long, ends as it
+// should.
+TEST_F(Command, ProgRunLongLoops) {
+  for (const char* mode : {"--interpret", ""}) {
+    Words load{"prog", "load", object("endless")};
+    if (*mode != '\0') load.push_back(mode);
+    ok(load);
+    const json::object ran =
+        ok({"prog", "run", "search", "--ctx-in", "hex:" + le(60000, 4) + le(0, 4)});
+    EXPECT_EQ(text(ran, "ctx_out"), le(60000, 4) + le(60000 - 2, 4));
+    for (const char* name : {"search", "wait_for_flag"}) ok({"prog", "unload", name});
+    ok({"arena", "delete", "arena"});
+  }
+}
+
+TEST_F(Command, ProgRunThatDoesNotEndIsEnded) {
+  const json::object loaded = ok({"prog", "load", object("endless")});
+  const RunOutput ran = with_json({"prog", "run", "wait_for_flag"});
+  EXPECT_EQ(ran.exit_code(), 1);
+  const json::object answer = document(ran);
+  EXPECT_EQ(integer(answer, "errno"), ETIMEDOUT);
+  EXPECT_THAT(text(answer, "error"),
+              ::testing::ContainsRegex("program wait_for_flag ran for 10 s and was ended at insn "
+                                       "[0-9]+ \\(.*endless.bpf.c:[0-9]+: while .*"));
+  EXPECT_EQ(integer(ok({"prog", "show", "wait_for_flag"}), "ended_cnt"), 1);
+  const json::object arena = ok({"arena", "show", "arena"});
+  EXPECT_EQ(integer(arena, "cut_off_runs"), 1);
+  EXPECT_EQ(text(arena, "cut_off_why"), "limit");
+  EXPECT_EQ(text(arena, "cut_off_name"), "wait_for_flag");
+}
+
 TEST_F(Command, ProgRunReadsAndWritesFiles) {
   ok({"prog", "load", object("answers")});
   TempDir dir;

@@ -44,7 +44,7 @@ Result<void> freeze(int map) {
 // An internal map: its bytes, then a view of them.
 Result<void> fill_internal(const jit::MapDef& def, KernelMap& map) {
   if (auto done = update_element(map.fd.get(), def.initial.data()); !done) return done;
-  const bool read_only = def.kind == jit::MapKind::rodata;
+  const bool read_only = jit::is_read_only(def.kind);
   if (read_only)
     if (auto done = freeze(map.fd.get()); !done) return done;
   auto memory = MemoryMap::create(nullptr, round_up_to_page(def.value_size),

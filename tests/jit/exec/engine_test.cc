@@ -135,6 +135,32 @@ TEST_P(Engine, EveryFrameHasItsOwnStackAndRegisters) {
   EXPECT_EQ(run_once(*nested).result, 15U + 300U);
 }
 
+// Where the verifier has found that a subprogram may read stack that it has not written.
+TEST_P(Engine, AStackIsZeroedWhereItMayBeRead) {
+  for (const uint32_t stack : {8U, 16U, 40U, 512U}) {
+    auto fixed =
+        FixedProgramTestPeer::make(test::assemble_or_die(fmt::format("r6 = -1\n"
+                                                                     "*(u64 *)(r10 -{0}) = r6\n"
+                                                                     "*(u64 *)(r10 -8) = r6\n"
+                                                                     "call f\n"
+                                                                     "call f\n"
+                                                                     "r0 += r6\n"
+                                                                     "exit\n"
+                                                                     "f:\n"
+                                                                     "r0 = *(u64 *)(r10 -{0})\n"
+                                                                     "r1 = *(u64 *)(r10 -8)\n"
+                                                                     "r0 |= r1\n"
+                                                                     "r1 = -1\n"
+                                                                     "*(u64 *)(r10 -{0}) = r1\n"
+                                                                     "*(u64 *)(r10 -8) = r1\n"
+                                                                     "exit\n",
+                                                                     stack)));
+    for (const size_t n : {0, 1}) FixedProgramTestPeer::set_stack(&fixed, n, stack);
+    FixedProgramTestPeer::zero_stack(&fixed, 1);
+    EXPECT_EQ(run_once(*executable(std::move(fixed), GetParam())).result, ~uint64_t{0}) << stack;
+  }
+}
+
 std::atomic<bool> g_aligned{true};
 
 // What C code may rely on, and what it may destroy.

@@ -284,6 +284,15 @@ TEST_F(Objects, PagesByKfunc) {
   EXPECT_EQ(outcome.faults, 1U);
 }
 
+// What the kernel refuses for its length runs as it was written.
+TEST_F(Objects, LongLoops) {
+  open("long_loops");
+  EXPECT_EQ(run("search", count_ctx{}).found, 60000U - 8);  // all of it is zero
+  const auto listed = run("skip_list", count_ctx{});
+  EXPECT_EQ(listed.found, 100U);
+  EXPECT_GT(listed.sum, 0U);
+}
+
 TEST_F(Objects, DumpsNameTheSource) {
   open("list");
   EXPECT_NE(compiled_->first().dump_xlated().find("list.bpf.c:"), std::string::npos);

@@ -43,7 +43,7 @@ class FixedProgramTestPeer {
     starts.erase(std::unique(starts.begin(), starts.end()), starts.end());
     for (size_t n = 0; n < starts.size(); ++n) {
       const auto end = n + 1 < starts.size() ? starts[n + 1] : static_cast<uint32_t>(insns.size());
-      FixedSubprog subprog{fmt::format("f{}", n), starts[n], end - starts[n], 512, false, false};
+      FixedSubprog subprog{fmt::format("f{}", n), starts[n], end - starts[n], 512};
       for (uint32_t at = starts[n]; at < end; ++at) {
         if (is_may_goto(insns[at])) subprog.has_may_goto = true;
       }
@@ -77,6 +77,9 @@ class FixedProgramTestPeer {
   }
   static void set_lines(FixedProgram* program, std::vector<LineInfo> lines) {
     program->lines_ = std::move(lines);
+  }
+  static void zero_stack(FixedProgram* program, size_t subprog) {
+    program->subprogs_[subprog].zero_stack = true;
   }
   static void set_stack(FixedProgram* program, size_t subprog, uint32_t bytes) {
     program->subprogs_[subprog].stack_bytes = bytes;

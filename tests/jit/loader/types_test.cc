@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <tuple>
 
+#include "jit/kernel_config.h"
 #include "jit/loader/map_limits.h"
 #include "jit/object.h"
 #include "tests/support/bpf_objects.h"
@@ -172,6 +173,31 @@ TEST(Parameters, Results) {
   EXPECT_FALSE(named(functions, "no_result").returns_scalar);
   EXPECT_FALSE(named(functions, "pointer_result").returns_scalar);
   EXPECT_THAT(named(functions, "local").params, IsEmpty());  // only of global functions
+}
+
+TEST(KernelConfig, IsAReadOnlyMap) {
+  const Object object = load_bpf_object("kconfig");
+  const MapDef& map = named(object.maps, ".kconfig");
+  EXPECT_EQ(map.kind, MapKind::kconfig);
+  ASSERT_EQ(map.initial.size(), map.value_size);
+  std::vector<uint64_t> values;  // in the order of the instructions
+  const auto& insns = object.programs[0].insns;
+  for (size_t i = 0; i + 2 < insns.size(); i++) {
+    if (!is_ld_imm64(insns[i])) continue;
+    ASSERT_EQ(insns[i].src, kPseudoMapValue);
+    const auto at = static_cast<uint32_t>(insns[i + 1].imm);
+    const auto load =
+        std::ranges::find_if(insns.begin() + static_cast<ptrdiff_t>(i) + 2, insns.end(),
+                             [](const Insn& insn) { return insn_class(insn.code) == kLdx; });
+    uint64_t value = 0;
+    std::memcpy(&value, map.initial.data() + at, access_bytes(load->code));
+    values.push_back(value);
+  }
+  const uint64_t version = kernel_config("LINUX_KERNEL_VERSION")->number;
+  const uint64_t cpus = kernel_config("CONFIG_NR_CPUS")->number;
+  EXPECT_GT(version, 0x050000u);
+  EXPECT_GT(cpus, 0u);
+  EXPECT_THAT(values, ElementsAre(kJiffiesPerSecond, version, cpus, 1, 'y', 2, 0));
 }
 
 // The functions whose address is taken, in the order of the instructions.
