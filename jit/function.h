@@ -49,6 +49,7 @@ enum class RetKind : uint8_t {
   cpu,                     // the number of a CPU of this machine
   length_or_error,         // at most the size argument; negative: an errno
   map_value_or_null,       // of the map argument
+  cpu_value_or_null,       // the same, of a CPU that the program names
   ringbuf_record_or_null,  // acquired: must be released; its size is the constant_size argument
   iter_value_or_null,      // const int *, or NULL when the iterator is drained
 };

@@ -85,7 +85,7 @@ struct FixedSubprog {
   uint32_t count = 0;
   uint32_t stack_bytes = 0;  // of BPF stack that it uses, multiple of 8, at most 512
   bool has_may_goto = false;
-  bool zero_stack = false;  // it may read what it has not written
+  bool zero_stack = false;   // it may read what it has not written
   bool is_callback = false;  // a function may be given it, to call
 };
 
