@@ -92,7 +92,6 @@ struct FixedSubprog {
   bool has_may_goto = false;
   bool zero_stack = false;   // it may read what it has not written
   bool is_callback = false;  // a function may be given it, to call
-  bool zero_stack = false;   // it may read what it has not written: zeros
 };
 
 // Ready to run. Instructions now mean:
