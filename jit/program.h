@@ -17,6 +17,10 @@
 
 namespace uarena::jit {
 
+namespace verifier {
+class StateSink;
+}
+
 // What an instruction's memory operand points to, the same on every path (K73).
 enum class Region : uint8_t { none, stack, map_value, ctx, arena, packet, memory };
 
@@ -74,6 +78,7 @@ struct VerifierInput {
   // The walk ends with E2BIG when this time has come, with ECANCELED when nobody waits any more.
   std::chrono::steady_clock::time_point deadline = std::chrono::steady_clock::time_point::max();
   const std::atomic<bool>* cancelled = nullptr;
+  verifier::StateSink* sink = nullptr;  // observe.h; nobody outside of tests
 };
 std::expected<VerifiedProgram, Rejection> verify(const VerifierInput& input,
                                                  std::string* log = nullptr);

@@ -168,6 +168,7 @@ class Explorer {
         if (auto ok = compare(at); !ok) return ok;
         if (!walking_) return {};
       }
+      if (limits_.sink != nullptr) limits_.sink->walk(at, path_.state);
       if (auto ok = step(at); !ok) return ok;
     }
     return {};
@@ -448,6 +449,7 @@ class Explorer {
 }  // namespace
 
 Outcome explore(const Subject& subject, const Limits& limits) {
+  if (limits.sink != nullptr) limits.sink->restart();
   return Explorer(subject, limits).run();
 }
 

@@ -228,6 +228,7 @@ class Verifier {
   Checked<> walk(const Subject& subject) {
     verifier::Limits limits{input_.insn_limit, kQuickPasses,    kQuickBounded,   kQuickStates,
                             input_.log_level,  input_.deadline, input_.cancelled};
+    limits.sink = input_.sink;
     outcome_ = verifier::explore(subject, limits);
     if (outcome_->verdict || !outcome_->widened) return outcome_->verdict;
     limits.loop_passes = limits.bounded_passes = kPatientPasses;
