@@ -85,9 +85,8 @@ struct FixedSubprog {
   uint32_t count = 0;
   uint32_t stack_bytes = 0;  // of BPF stack that it uses, multiple of 8, at most 512
   bool has_may_goto = false;
-  bool zero_stack = false;  // it may read what it has not written
+  bool zero_stack = false;   // it may read what it has not written
   bool is_callback = false;  // a function may be given it, to call
-  bool zero_stack = false;   // it may read what it has not written: zeros
 };
 
 // Ready to run. Instructions now mean:
@@ -110,6 +109,7 @@ class FixedProgram {
   bool counts_at(size_t insn) const { return insn < counts_.size() && counts_[insn]; }
   bool uses_arena() const { return uses_arena_; }
   const ArenaView& arena() const { return arena_; }
+  const std::vector<const BoundMap*>& maps() const { return maps_; }
   uint32_t ctx_size() const { return ctx_size_; }
 
  private:
@@ -122,6 +122,7 @@ class FixedProgram {
   std::vector<LineInfo> lines_;
   std::vector<const FunctionDesc*> functions_;
   std::vector<bool> counts_;  // short: false for the rest
+  std::vector<const BoundMap*> maps_;
   ArenaView arena_;
   bool uses_arena_ = false;
   uint32_t ctx_size_ = 0;
