@@ -117,6 +117,7 @@ Checked<> check_constant(size_t at, const Object& object, const ProgramDef& prog
     return fault(at, EINVAL, "invalid bpf_ld_imm64 insn");
   if (auto ok = check_written(at, i.dst); !ok) return ok;
   if (i.src == 0) return {};
+  if (i.src == kPseudoFunc && second.imm == 0) return {};  // where it leads is the graph's question
   if (i.src > kPseudoMapValue || (i.src == kPseudoMapFd && second.imm != 0))
     return fault(at, EINVAL, "unrecognized bpf_ld_imm64 insn");
   if (i.imm < 0 || static_cast<size_t>(i.imm) >= object.maps.size())

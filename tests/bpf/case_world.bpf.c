@@ -138,11 +138,18 @@ int case_main(void* ctx) {
   bpf_task_from_pid(1);
 
   words[1] = global_scalar(1) + global_two(1, 2) + global_nothing() + global_arena(words) +
-             global_ctx(ctx) + global_pair(&p) + global_pair_nonnull(&p) + global_number(NULL) +
-             (global_pointer() != NULL) + global_skb(ctx) + global_xdp(ctx);
+             global_ctx(ctx) + global_pair(&p) + global_pair_nonnull(&p) +
+             global_number((__u32*)words) + (global_pointer() != NULL);
   global_void(constants[0]);
   asm volatile("" : : "r"(&four), "r"(&text), "r"(&unended));
   return 0;
 }
+
+// What a parameter of these is depends on the program that calls them.
+SEC("tc")
+int case_tc(struct __sk_buff* skb) { return global_skb(skb) + global_xdp((void*)skb); }
+
+SEC("xdp")
+int case_xdp(struct xdp_md* xdp) { return global_skb((void*)xdp) + global_xdp(xdp); }
 
 TEST_LICENSE;

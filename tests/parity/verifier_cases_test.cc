@@ -19,7 +19,7 @@ namespace {
 using test::DifferenceClass;
 using test::VerifierCase;
 
-constexpr double kMostDifferences = 0.08;  // of all cases
+constexpr double kMostDifferences = 0.05;  // of all cases
 
 // The world's maps in the kernel. Nothing runs, so the arenas need no mapping.
 const KernelObject& kernel_world(bool with_address) {
@@ -47,9 +47,15 @@ Result<KernelAnswer> ask(const VerifierCase& c, const test::CaseObject& made) {
   question.program = &made.object.programs[0];
   question.maps = kernel_world(!c.no_address).map_fds();
   question.btf = btf->get();
-  question.log_level = c.states.empty() ? 1 : 2;
   question.without_perfmon = c.unprivileged;
-  return ask_kernel(question);
+  // The verdict counts without a log: one that does not fit its buffer is an error of its own.
+  auto answer = ask_kernel(question);
+  if (!answer) return answer;
+  question.log_level = c.states.empty() ? 1 : 2;
+  auto told = ask_kernel(question);
+  if (!told) return told;
+  answer->log = std::move(told->log);
+  return answer;
 }
 
 // The kernel's ENOTSUPP has no name outside of it.

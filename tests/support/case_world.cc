@@ -117,18 +117,20 @@ void place(std::vector<jit::Subprog>& subprogs, const Assembly& assembly) {
   }
 }
 
-// What the world's programs say of a function, with its type.
-Result<void> take_type(jit::Subprog& subprog) {
+// What the world's programs say of a function, with its type; what its parameters are may depend on
+// the type of the program, so one of the case's own type comes first.
+Result<void> take_type(jit::Subprog& subprog, const std::string& section) {
   const std::string name = subprog.name == "main" ? "case_main" : subprog.name;
+  const jit::Subprog* found = nullptr;
   for (const jit::ProgramDef& program : case_world().programs)
     for (const jit::Subprog& known : program.subprogs)
-      if (known.name == name && known.global) {
-        subprog.btf_func_id = known.btf_func_id;
-        subprog.params = known.params;
-        subprog.returns_scalar = known.returns_scalar;
-        return {};
-      }
-  return fail(ENOENT, "case_world.bpf.c has no global function '{}'", name);
+      if (known.name == name && known.global && (found == nullptr || program.section == section))
+        found = &known;
+  if (found == nullptr) return fail(ENOENT, "case_world.bpf.c has no global function '{}'", name);
+  subprog.btf_func_id = found->btf_func_id;
+  subprog.params = found->params;
+  subprog.returns_scalar = found->returns_scalar;
+  return {};
 }
 
 // Static functions get a type of their own: no parameters, an int.
@@ -139,7 +141,7 @@ Result<void> add_types(jit::ProgramDef& program, jit::Object& object) {
   if (number <= 0 || prototype <= 0) return fail(EINVAL, "cannot add types to the world's BTF");
   for (jit::Subprog& subprog : program.subprogs) {
     if (subprog.global) {
-      if (auto done = take_type(subprog); !done) return done;
+      if (auto done = take_type(subprog, program.section); !done) return done;
       continue;
     }
     const int id = ::btf__add_func(types.get(), subprog.name.c_str(), BTF_FUNC_STATIC, prototype);
