@@ -90,10 +90,12 @@ struct FunctionDesc {
   ArgKind args[5] = {ArgKind::none, ArgKind::none, ArgKind::none, ArgKind::none, ArgKind::none};
   RetKind ret = RetKind::scalar;
   Effect effect = Effect::none;
-  int32_t helper = 0;           // its number; 0: a kernel function, called by name
-  uint16_t maps = 0;            // for ArgKind::map
-  bool sleepable = false;       // not inside RCU, preemption, interrupt or lock sections (K42)
-  bool under_lock = false;      // allowed while a bpf_spin_lock is held
+  int32_t helper = 0;       // its number; 0: a kernel function, called by name
+  uint16_t maps = 0;        // for ArgKind::map
+  bool sleepable = false;   // not inside RCU, preemption, interrupt or lock sections (K42)
+  bool under_lock = false;  // allowed while a bpf_spin_lock is held
+  // It reads memory at addresses that nobody has checked, also of the stack.
+  bool follows_pointers = false;
   HelperFn function = nullptr;  // null: known, but not offered
 };
 
