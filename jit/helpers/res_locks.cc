@@ -21,19 +21,15 @@ constexpr int kSpins = 100;                // between looks at the clock
 
 enum class Try { taken, busy, absent };
 
-// A lock in the arena is known by its address in the kernel view, as is one in a map by its own.
+// A lock in the arena is known by its address as the user has it, whichever the program gave; one
+// in a map by its own.
 uint64_t place_of(uint64_t lock, const RunContext* run) {
-  return is_arena_address(run->arena, lock)
-             ? run->arena->kern_vm_start + static_cast<uint32_t>(lock)
-             : lock;
-}
-
-bool in_arena(uint64_t place, const RunContext* run) {
-  return run->arena != nullptr && place - run->arena->kern_vm_start < uint64_t{1} << 32;
+  if (!is_arena_address(run->arena, lock)) return lock;
+  return (run->arena->user_vm_start & ~uint64_t{UINT32_MAX}) | static_cast<uint32_t>(lock);
 }
 
 Try try_lock(uint64_t place, const RunContext* run) {
-  if (!in_arena(place, run)) {
+  if (!is_arena_address(run->arena, place)) {
     uint32_t expected = 0;
     return std::atomic_ref(*pointer<uint32_t>(place)).compare_exchange_strong(expected, 1)
                ? Try::taken
@@ -41,15 +37,14 @@ Try try_lock(uint64_t place, const RunContext* run) {
   }
   uint64_t desired = 1;
   uint64_t expected = 0;
-  const uint64_t ptr = place - run->arena->kern_vm_start;
-  if (!atomic_arena(*run->arena, ptr, 0, 4, kCmpxchg, &desired, &expected)) return Try::absent;
+  if (!atomic_arena(*run->arena, place, 0, 4, kCmpxchg, &desired, &expected)) return Try::absent;
   return expected == 0 ? Try::taken : Try::busy;
 }
 
 void unlock(void* what, RunContext* run) {
   const auto place = reinterpret_cast<uint64_t>(what);
-  if (in_arena(place, run))
-    store_arena(*run->arena, place - run->arena->kern_vm_start, 0, 4, 0);
+  if (is_arena_address(run->arena, place))
+    store_arena(*run->arena, place, 0, 4, 0);
   else
     std::atomic_ref(*static_cast<uint32_t*>(what)).store(0, std::memory_order_release);
 }
