@@ -71,16 +71,20 @@ void atomic_plain(T* address, int32_t operation, uint64_t* operand, uint64_t* ex
 
 class Frame {
  public:
-  Frame(const FixedProgram& program, RunContext& run)
-      : program_(program), insns_(program.insns()), run_(run) {
+  Frame(const FixedProgram& program, RunContext& run, InterpreterObserver* observer)
+      : program_(program), insns_(program.insns()), run_(run), observer_(observer) {
     UARENA_ASSERT(run.frames < kMaxFrames, "program {}: more than {} frames", program.name(),
                   kMaxFrames);
     ++run.frames;
+    if (observer_ != nullptr) observer_->entered(regs_, stack_);
     regs_[10] = reinterpret_cast<uint64_t>(stack_.data() + stack_.size());
   }
   Frame(const Frame&) = delete;
   Frame& operator=(const Frame&) = delete;
-  ~Frame() { --run_.frames; }
+  ~Frame() {
+    if (observer_ != nullptr) observer_->left();
+    --run_.frames;
+  }
 
   void set_argument(unsigned n, uint64_t value) { regs_[n] = value; }
 
@@ -90,6 +94,7 @@ class Frame {
       UARENA_ASSERT(pc < insns_.size(), "program {}: ran to instruction {} of {}", program_.name(),
                     pc, insns_.size());
       const Insn& insn = insns_[pc];
+      if (observer_ != nullptr) observer_->before(pc, run_);
       if (program_.counts_at(pc) && --run_.turns_left == 0 && !renew_turns(pc, &run_)) return 0;
       switch (insn_class(insn.code)) {
         case kAlu:
@@ -244,7 +249,7 @@ class Frame {
 
   void call(const Insn& insn, size_t pc) {
     if (is_pseudo_call(insn)) {
-      Frame callee(program_, run_);
+      Frame callee(program_, run_, observer_);
       for (unsigned n = 1; n <= 5; ++n) callee.set_argument(n, regs_[n]);
       regs_[0] = callee.execute(pc + 1 + static_cast<size_t>(static_cast<int64_t>(insn.imm)));
       return;
@@ -252,6 +257,8 @@ class Frame {
     UARENA_ASSERT(is_kfunc_call(insn), "program {}: call with source {}", program_.name(),
                   unsigned{insn.src});
     const FunctionDesc* function = program_.functions()[static_cast<size_t>(insn.imm)];
+    run_.stack_top = regs_[10];
+    run_.stack_bytes = stack_.size();
     regs_[0] = function->function(regs_[1], regs_[2], regs_[3], regs_[4], regs_[5], &run_);
     if (run_.ended) run_.end(static_cast<uint32_t>(pc));
   }
@@ -259,6 +266,7 @@ class Frame {
   const FixedProgram& program_;
   const std::vector<Insn>& insns_;
   RunContext& run_;
+  InterpreterObserver* observer_;
   MayGoto may_goto_;
   std::array<uint64_t, 11> regs_ = {};
   alignas(8) std::array<std::byte, kStackBytes> stack_ = {};
@@ -266,14 +274,15 @@ class Frame {
 
 class Interpreter final : public Executable {
  public:
-  explicit Interpreter(FixedProgram program) : Executable(std::move(program)) {}
+  Interpreter(FixedProgram program, InterpreterObserver* observer)
+      : Executable(std::move(program)), observer_(observer) {}
 
   uint64_t call_back(uint64_t callback, const CallbackArgs& args,
                      RunContext& context) const override {
     UARENA_ASSERT(
         callback < program().subprogs().size() && program().subprogs()[callback].is_callback,
         "program {}: callback {}", program().name(), callback);
-    Frame frame(program(), context);
+    Frame frame(program(), context, observer_);
     for (unsigned n = 1; n <= 5; ++n) frame.set_argument(n, args[n - 1]);
     return frame.execute(program().subprogs()[callback].start);
   }
@@ -282,16 +291,18 @@ class Interpreter final : public Executable {
 
  private:
   uint64_t enter(void* ctx, RunContext& context) const override {
-    Frame frame(program(), context);
+    Frame frame(program(), context, observer_);
     frame.set_argument(1, reinterpret_cast<uint64_t>(ctx));
     return frame.execute(0);
   }
+
+  InterpreterObserver* observer_;
 };
 
 }  // namespace
 
-std::unique_ptr<Executable> make_interpreter(FixedProgram program) {
-  return std::make_unique<Interpreter>(std::move(program));
+std::unique_ptr<Executable> make_interpreter(FixedProgram program, InterpreterObserver* observer) {
+  return std::make_unique<Interpreter>(std::move(program), observer);
 }
 
 }  // namespace uarena::jit

@@ -17,6 +17,10 @@
 
 namespace uarena::jit {
 
+namespace verifier {
+class StateSink;
+}
+
 // What an instruction's memory operand points to, the same on every path (K73).
 enum class Region : uint8_t { none, stack, map_value, ctx, arena, packet, memory };
 
@@ -74,6 +78,7 @@ struct VerifierInput {
   // The walk ends with E2BIG when this time has come, with ECANCELED when nobody waits any more.
   std::chrono::steady_clock::time_point deadline = std::chrono::steady_clock::time_point::max();
   const std::atomic<bool>* cancelled = nullptr;
+  verifier::StateSink* sink = nullptr;  // observe.h; nobody outside of tests
 };
 std::expected<VerifiedProgram, Rejection> verify(const VerifierInput& input,
                                                  std::string* log = nullptr);
@@ -85,7 +90,7 @@ struct FixedSubprog {
   uint32_t count = 0;
   uint32_t stack_bytes = 0;  // of BPF stack that it uses, multiple of 8, at most 512
   bool has_may_goto = false;
-  bool zero_stack = false;  // it may read what it has not written
+  bool zero_stack = false;   // it may read what it has not written
   bool is_callback = false;  // a function may be given it, to call
 };
 
@@ -109,6 +114,7 @@ class FixedProgram {
   bool counts_at(size_t insn) const { return insn < counts_.size() && counts_[insn]; }
   bool uses_arena() const { return uses_arena_; }
   const ArenaView& arena() const { return arena_; }
+  const std::vector<const BoundMap*>& maps() const { return maps_; }
   uint32_t ctx_size() const { return ctx_size_; }
 
  private:
@@ -121,6 +127,7 @@ class FixedProgram {
   std::vector<LineInfo> lines_;
   std::vector<const FunctionDesc*> functions_;
   std::vector<bool> counts_;  // short: false for the rest
+  std::vector<const BoundMap*> maps_;
   ArenaView arena_;
   bool uses_arena_ = false;
   uint32_t ctx_size_ = 0;

@@ -167,6 +167,7 @@ class Explorer {
         if (auto ok = compare(at); !ok) return ok;
         if (!walking_) return {};
       }
+      if (limits_.sink != nullptr) limits_.sink->walk(at, path_.state);
       log_.before(at, path_.state);
       if (auto ok = step(at); !ok) return ok;
       if (walking_) log_.after(at, path_.at, path_.state);
@@ -428,6 +429,7 @@ class Explorer {
 }  // namespace
 
 Outcome explore(const Subject& subject, const Limits& limits) {
+  if (limits.sink != nullptr) limits.sink->restart();
   return Explorer(subject, limits).run();
 }
 

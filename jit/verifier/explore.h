@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "jit/verifier/analysis.h"
+#include "jit/verifier/observe.h"
 
 namespace uarena::jit::verifier {
 
@@ -23,6 +24,7 @@ struct Limits {
   int log_level = 0;
   std::chrono::steady_clock::time_point deadline = std::chrono::steady_clock::time_point::max();
   const std::atomic<bool>* cancelled = nullptr;
+  StateSink* sink = nullptr;
 };
 
 // How much was walked and kept, as the kernel counts it.

@@ -63,6 +63,25 @@ Checked<> check_arena(const VerifierInput& input, const ProgramDef& program, con
   return {};
 }
 
+// What locks and timers in the values of its maps allow a program to be.
+Checked<> check_map_fields(const Object& object, const ProgramDef& program, ProgramType type,
+                           const Cfg& cfg) {
+  const bool socket = type == ProgramType::socket_filter;
+  const bool tracing = type == ProgramType::raw_tracepoint;
+  if (!socket && !tracing) return {};
+  for (size_t at = 0; at < program.insns.size(); ++at) {
+    const Insn& i = program.insns[at];
+    if (cfg.second_half[at] || !refers_to_map(i)) continue;
+    for (const MapField& field : object.maps[static_cast<size_t>(i.imm)].fields) {
+      if (field.kind != MapField::Kind::timer)
+        return verifier::fault(at, EINVAL, "{} progs cannot use bpf_spin_lock yet",
+                               socket ? "socket filter" : "tracing");
+      if (tracing) return verifier::fault(at, EINVAL, "tracing progs cannot use bpf_timer yet");
+    }
+  }
+  return {};
+}
+
 // The constants that a program's conditions are made of: where a loop's bounds come to rest.
 std::vector<int64_t> thresholds_of(const ProgramDef& program, const Cfg& cfg) {
   std::vector<int64_t> values{0};
@@ -101,25 +120,37 @@ class StackDepth {
 
  private:
   // Chains are at most 8 deep: calls were checked, callbacks were walked.
-  uint32_t chain(uint32_t n) {
-    if (chain_[n] != 0) return chain_[n];
-    uint32_t below = 0;
-    for (const uint32_t callee : cfg_.callees[n]) below = std::max(below, chain(callee));
+  struct Chain {
+    uint32_t bytes = 0;  // 0: not known yet
+    unsigned calls = 0;  // functions in it
+  };
+
+  Chain chain(uint32_t n) {
+    if (chain_[n].bytes != 0) return chain_[n];
+    Chain below;
+    const auto deepest = [&](uint32_t callee) {
+      const Chain other = chain(callee);
+      if (other.bytes > below.bytes) below = other;
+    };
+    for (const uint32_t callee : cfg_.callees[n]) deepest(callee);
     for (auto loop = found_.loops.lower_bound({n, 0});
          loop != found_.loops.end() && loop->first == n; ++loop)
-      below = std::max(below, chain(loop->second));
-    return chain_[n] = below + (std::max(frame_bytes(found_.stack_depth[n]), 1u) + 15) / 16 * 16;
+      deepest(loop->second);
+    return chain_[n] = {
+               below.bytes + (std::max(frame_bytes(found_.stack_depth[n]), 1u) + 15) / 16 * 16,
+               below.calls + 1};
   }
 
   Checked<> check_from(uint32_t root) {
-    const uint32_t deepest = chain(root);
-    if (deepest <= static_cast<uint32_t>(verifier::kMaxStack)) return {};
-    return verifier::fault(0, EACCES, "combined stack size of the calls is {}. Too large", deepest);
+    const Chain deepest = chain(root);
+    if (deepest.bytes <= static_cast<uint32_t>(verifier::kMaxStack)) return {};
+    return verifier::fault(0, EACCES, "combined stack size of {} calls is {}. Too large",
+                           deepest.calls, deepest.bytes);
   }
 
   const Cfg& cfg_;
   const Findings& found_;
-  std::vector<uint32_t> chain_;  // per subprogram; 0: not known yet
+  std::vector<Chain> chain_;  // per subprogram
 };
 
 std::string source_of(const ProgramDef& program, size_t insn) {
@@ -177,6 +208,7 @@ class Verifier {
     if (auto ok = check_arena(input_, program_, *cfg); !ok) return ok;
     const CallTable none;
     const CallTable& functions = input_.functions == nullptr ? none : *input_.functions;
+    if (auto ok = check_map_fields(*input_.object, program_, *type, *cfg); !ok) return ok;
     auto live = verifier::compute_liveness(program_, *cfg, functions);
     auto repeats = verifier::find_repeats(program_, *cfg, functions);
     auto thresholds = thresholds_of(program_, *cfg);
@@ -199,6 +231,7 @@ class Verifier {
   Checked<> walk(const Subject& subject) {
     verifier::Limits limits{input_.insn_limit, kQuickPasses,    kQuickBounded,   kQuickStates,
                             input_.log_level,  input_.deadline, input_.cancelled};
+    limits.sink = input_.sink;
     outcome_ = verifier::explore(subject, limits);
     if (outcome_->verdict || !outcome_->widened) return outcome_->verdict;
     limits.loop_passes = limits.bounded_passes = kPatientPasses;
