@@ -4,7 +4,9 @@
 #include <optional>
 
 #include "jit/program.h"
+#include "jit/verifier/advice.h"
 #include "jit/verifier/explore.h"
+#include "jit/verifier/walk_log.h"
 
 namespace uarena::jit {
 
@@ -102,12 +104,14 @@ std::vector<int64_t> thresholds_of(const ProgramDef& program, const Cfg& cfg) {
 
 uint32_t frame_bytes(int depth) { return (static_cast<uint32_t>(depth) + 7) / 8 * 8; }
 
-// 512 bytes for the deepest chain of calls and of callbacks that calls run; a frame counts as at
-// least 16, as in the kernel. A timer's callback begins a chain of its own.
-class StackDepth {
+// Chains of calls, and of callbacks that calls run: 8 functions and 512 bytes of stack at most; a
+// frame counts as at least 16, as in the kernel. A timer's callback begins a chain of its own. Only
+// now is it known which functions are called back, and global ones were not walked where they are
+// called, so a chain may still turn out to have no end.
+class Chains {
  public:
-  StackDepth(const ProgramDef& program, const Cfg& cfg, const Findings& found)
-      : cfg_(cfg), found_(found), chain_(program.subprogs.size()) {}
+  Chains(const ProgramDef& program, const Cfg& cfg, const Findings& found)
+      : program_(program), cfg_(cfg), found_(found), chain_(program.subprogs.size()) {}
 
   Checked<> check() {
     if (auto ok = check_from(0); !ok) return ok;
@@ -117,68 +121,81 @@ class StackDepth {
   }
 
  private:
-  // Chains are at most 8 deep: calls were checked, callbacks were walked.
   struct Chain {
     uint32_t bytes = 0;  // 0: not known yet
     unsigned calls = 0;  // functions in it
   };
 
-  Chain chain(uint32_t n) {
-    if (chain_[n].bytes != 0) return chain_[n];
-    Chain below;
-    const auto deepest = [&](uint32_t callee) {
-      const Chain other = chain(callee);
-      if (other.bytes > below.bytes) below = other;
-    };
-    for (const uint32_t callee : cfg_.callees[n]) deepest(callee);
+  std::vector<uint32_t> callees(uint32_t n) const {
+    std::vector<uint32_t> all = cfg_.callees[n];
     for (auto loop = found_.loops.lower_bound({n, 0});
          loop != found_.loops.end() && loop->first == n; ++loop)
-      deepest(loop->second);
-    return chain_[n] = {
-               below.bytes + (std::max(frame_bytes(found_.stack_depth[n]), 1u) + 15) / 16 * 16,
-               below.calls + 1};
+      all.push_back(loop->second);
+    return all;
+  }
+
+  // The deepest chain from `n`, which `above` functions lead to. A chain without an end is too deep
+  // soon enough.
+  Checked<Chain> chain(uint32_t n, unsigned above) {
+    if (above >= verifier::kMaxFrames)
+      return verifier::fault(program_.subprogs[n].start, E2BIG,
+                             "the call stack of {} frames is too deep", above + 1);
+    if (chain_[n].bytes != 0 && above + chain_[n].calls <= verifier::kMaxFrames) return chain_[n];
+    Chain below;
+    unsigned calls = 0;
+    for (const uint32_t callee : callees(n)) {
+      const auto other = chain(callee, above + 1);
+      if (!other) return other;
+      calls = std::max(calls, other->calls);
+      if (other->bytes > below.bytes) below = *other;
+    }
+    const uint32_t own = (std::max(frame_bytes(found_.stack_depth[n]), 1u) + 15) / 16 * 16;
+    return chain_[n] = {below.bytes + own, calls + 1};
   }
 
   Checked<> check_from(uint32_t root) {
-    const Chain deepest = chain(root);
-    if (deepest.bytes <= static_cast<uint32_t>(verifier::kMaxStack)) return {};
+    const auto deepest = chain(root, 0);
+    if (!deepest) return std::unexpected(deepest.error());
+    if (deepest->bytes <= static_cast<uint32_t>(verifier::kMaxStack)) return {};
     return verifier::fault(0, EACCES, "combined stack size of {} calls is {}. Too large",
-                           deepest.calls, deepest.bytes);
+                           deepest->calls, deepest->bytes);
   }
 
+  const ProgramDef& program_;
   const Cfg& cfg_;
   const Findings& found_;
   std::vector<Chain> chain_;  // per subprogram
 };
 
 std::string source_of(const ProgramDef& program, size_t insn) {
-  const LineInfo* found = nullptr;
-  for (const LineInfo& line : program.lines) {
-    if (line.insn > insn) break;
-    found = &line;
-  }
-  if (found == nullptr) return disassemble(program.insns, insn);
-  const std::string_view file = found->file;
+  const LineInfo* line = line_of(program, insn);
+  if (line == nullptr) return disassemble(program.insns, insn);
+  const std::string_view file = line->file;
   const size_t slash = file.rfind('/');
-  std::string_view text = found->text;
+  std::string_view text = line->text;
   text.remove_prefix(std::min(text.find_first_not_of(" \t"), text.size()));
   return fmt::format("{}:{}: {}", file.substr(slash == std::string_view::npos ? 0 : slash + 1),
-                     found->line, text);
+                     line->line, text);
 }
 
-std::string path_text(const ProgramDef& program, const Outcome& outcome) {
+// Without a log: the newest part of the path to the fault, with its source lines and what was known
+// at its end.
+std::string path_text(const Object& object, const ProgramDef& program, const Outcome& outcome) {
   if (outcome.path.empty()) return {};
   const size_t from = outcome.path.size() > kShownSteps ? outcome.path.size() - kShownSteps : 0;
   std::string text = fmt::format("path of {} instructions", outcome.path.size());
   text += from > 0 ? fmt::format(", the last {}:\n", kShownSteps) : ":\n";
-  std::string last_source;
+  const LineInfo* shown = nullptr;
   for (size_t n = from; n < outcome.path.size(); ++n) {
-    const std::string source = source_of(program, outcome.path[n]);
-    if (source != last_source) text += fmt::format("; {}\n", source);
-    last_source = source;
-    text += fmt::format("{}: {}\n", outcome.path[n], disassemble(program.insns, outcome.path[n]));
+    const LineInfo* line = line_of(program, outcome.path[n]);
+    const bool same = line != nullptr && shown != nullptr && line->line == shown->line;
+    if (line != nullptr && !same) text += "; " + verifier::line_text(line) + "\n";
+    shown = line;
+    text += fmt::format("{}: {}\n", outcome.path[n],
+                        verifier::insn_text(object, program, outcome.path[n]));
   }
-  if (!outcome.last_state.empty()) text += outcome.last_state + "\n";
+  if (!outcome.last_state.empty())
+    text += fmt::format("{}:{}\n", outcome.path.back(), outcome.last_state);
   return text;
 }
 
@@ -220,7 +237,7 @@ class Verifier {
                           std::move(repeats),
                           std::move(thresholds)};
     if (auto ok = walk(subject); !ok) return ok;
-    return StackDepth(program_, subject.cfg, outcome_->found).check();
+    return Chains(program_, subject.cfg, outcome_->found).check();
   }
 
   // Where joining early loses a bound that the program needs, a patient walk may still show that
@@ -263,13 +280,22 @@ class Verifier {
     return out;
   }
 
+  // The walk, the message, the kernel's line of figures, and what to do about it.
   std::string log_text(const Checked<>& accepted) const {
     std::string text = outcome_ ? outcome_->log : std::string{};
     if (text.size() > verifier::kMaxLog) text.erase(0, text.size() - verifier::kMaxLog);
-    if (outcome_ && !accepted) text += path_text(program_, *outcome_);
-    if (!accepted) return text + accepted.error().text + "\n";
-    return text + fmt::format("processed {} insns (limit {})\n", outcome_->statistics.insns,
-                              input_.insn_limit);
+    if (outcome_ && !accepted && input_.log_level == 0)
+      text += path_text(*input_.object, program_, *outcome_);
+    if (accepted && input_.log_level == 1) text.clear();
+    if (!accepted) text += accepted.error().text + "\n";
+    if (outcome_) {
+      const verifier::Statistics& s = outcome_->statistics;
+      text += fmt::format(
+          "processed {} insns (limit {}) max_states_per_insn {} total_states {} peak_states {}\n",
+          s.insns, input_.insn_limit, s.max_states_per_insn, s.total_states, s.peak_states);
+    }
+    if (!accepted) text += fmt::format("hint: {}\n", verifier::advice_for(accepted.error().text));
+    return text;
   }
 
   const VerifierInput& input_;
