@@ -3,6 +3,7 @@
 #include <chrono>
 
 #include "ipc/base/log.h"
+#include "jit/packet.h"
 #include "jit/turns.h"
 
 namespace uarena::broker {
@@ -46,6 +47,35 @@ Result<void> run_once(const Program& program, std::span<std::byte> ctx,
   return std::unexpected(note_ended(program, context, cancel.load(std::memory_order_relaxed)));
 }
 
+// What R1 points to.
+class Input {
+ public:
+  static Result<Input> create(const Program& program, std::span<std::byte> ctx,
+                              std::span<std::byte> packet) {
+    Input made(ctx);
+    if (jit::takes_packets(program.type)) {
+      auto context = jit::PacketContext::create(program.type, ctx, packet);
+      if (!context) return std::unexpected(context.error());
+      made.packet_ = *context;
+      return made;
+    }
+    if (!packet.empty()) return fail(EINVAL, "program {} takes no packets", program.name);
+    if (ctx.size() < program.ctx_size)
+      return fail(EINVAL, "program {} accesses {} bytes of context, {} were given", program.name,
+                  program.ctx_size, ctx.size());
+    return made;
+  }
+  std::span<std::byte> memory() { return packet_ ? packet_->memory() : ctx_; }
+  void write_back() const {
+    if (packet_) packet_->write_back(ctx_);
+  }
+
+ private:
+  explicit Input(std::span<std::byte> ctx) : ctx_(ctx) {}
+  std::span<std::byte> ctx_;
+  std::optional<jit::PacketContext> packet_;
+};
+
 }  // namespace
 
 std::vector<std::pair<size_t, int>> ObjectState::kept_memory() const {
@@ -61,10 +91,9 @@ std::vector<std::pair<size_t, int>> ObjectState::kept_memory() const {
 // Its repetitions are one request: they have one limit in common.
 Result<RunResult> run_program(const Program& program, std::span<std::byte> ctx, uint32_t repeat,
                               const std::atomic<bool>& cancel, uint64_t limit_ns,
-                              const jit::Caller* caller) {
-  if (ctx.size() < program.ctx_size)
-    return fail(EINVAL, "program {} accesses {} bytes of context, {} were given", program.name,
-                program.ctx_size, ctx.size());
+                              const jit::Caller* caller, std::span<std::byte> packet) {
+  auto input = Input::create(program, ctx, packet);
+  if (!input) return std::unexpected(input.error());
   RunResult result;
   result.repeat = repeat == 0 ? 1 : repeat;
   const uint64_t start = jit::monotonic_ns();
@@ -75,12 +104,13 @@ Result<RunResult> run_program(const Program& program, std::span<std::byte> ctx, 
     if (cancel.load(std::memory_order_relaxed))
       return fail(ECANCELED, "stopped after {} of {} repetitions: the client is gone", done,
                   result.repeat);
-    whole = run_once(program, ctx, cancel, limit_ns, caller, &result);
+    whole = run_once(program, input->memory(), cancel, limit_ns, caller, &result);
     ++done;
     // Reading the clock costs as much as a small program, so it is read every 64th time at most.
     if (!whole || done == result.repeat || done < 64 || done % 64 == 0)
       elapsed = jit::monotonic_ns() - start;
   }
+  input->write_back();
   program.run_cnt.fetch_add(done, std::memory_order_relaxed);
   program.run_time_ns.fetch_add(elapsed, std::memory_order_relaxed);
   if (!whole) return std::unexpected(std::move(whole.error()));

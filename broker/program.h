@@ -19,6 +19,7 @@
 #include "jit/engine.h"
 #include "jit/maps/map.h"
 #include "jit/maps/ring_buffer.h"
+#include "jit/program_type.h"
 #include "jit/trace_log.h"
 
 namespace uarena::broker {
@@ -55,6 +56,7 @@ struct Program {
   uint32_t index = 0;  // in its object
   std::string name;
   std::string section;
+  jit::ProgramType type = jit::ProgramType::syscall;
   uint32_t owner_uid = 0;
   uint32_t insns = 0;
   uint32_t ctx_size = 0;
@@ -82,11 +84,13 @@ inline constexpr uint64_t kRunLimitNs = 10'000'000'000;
 
 // Runs the program `repeat` times on the calling thread. `ctx` is passed in and left as the program
 // left it. EINVAL: ctx smaller than what the program accesses (as the kernel's TEST_RUN does).
+// Programs that take packets get `packet`, and what `ctx` may be is said in jit/packet.h.
 // `cancel` becoming true ends the run under way in its next loop, and the repetitions with
 // ECANCELED. ETIMEDOUT: a run had its time and was ended; its place in the program is named. A run
 // that was ended is marked on its arena and counted.
 Result<RunResult> run_program(const Program& program, std::span<std::byte> ctx, uint32_t repeat,
                               const std::atomic<bool>& cancel, uint64_t limit_ns = kRunLimitNs,
-                              const jit::Caller* caller = nullptr);
+                              const jit::Caller* caller = nullptr,
+                              std::span<std::byte> packet = {});
 
 }  // namespace uarena::broker

@@ -52,6 +52,13 @@ void begin(RunChannel& channel, const Request& request, uint64_t program = 0) {
   channel.in_hand->begun = request.seq + 1;
 }
 
+std::string dumped(const Program& program, uint32_t what) {
+  if (what == UARENA_DUMP_JITED) return program.executable->dump_jited();
+  if (what == UARENA_DUMP_XLATED) return program.executable->dump_xlated();
+  const auto [text, dropped] = program.log.content();
+  return dropped == 0 ? text : fmt::format("({} lines before)\n{}", dropped, text);
+}
+
 Result<Record> with_file(Record record, const char* name, std::span<const std::byte> content) {
   auto file = make_sealed_file(name, content);
   if (!file) return std::unexpected(file.error());
@@ -207,15 +214,18 @@ Result<Record> RunRequests::run(RunChannel& channel, Request& request) {
   const auto program = programs_.find(body.prog_id);
   if (!program) return fail(Why::not_found, ENOENT, "there is no program with id {}", body.prog_id);
   begin(channel, request, program->id);
-  auto result = run_program(*program, request.payload, body.repeat, channel.client->gone,
-                            kRunLimitNs, &channel.client->caller);
+  const auto payload = std::span(request.payload);
+  auto result =
+      run_program(*program, payload.first(body.ctx_size), body.repeat, channel.client->gone,
+                  kRunLimitNs, &channel.client->caller, payload.subspan(body.ctx_size));
   channel.in_hand->program = 0;  // it has ended; whether its caller hears of it is another matter
   if (!result) return std::unexpected(result.error());
   uarena_prog_run_reply reply{};
   reply.r0 = result->r0;
   reply.duration_ns = result->duration_ns;
   reply.repeat = result->repeat;
-  reply.ctx_size = static_cast<uint32_t>(request.payload.size());
+  reply.ctx_size = body.ctx_size;
+  reply.data_size = body.data_size;
   return ipc::make_reply(request.type, request.seq, reply, request.payload);
 }
 
@@ -223,12 +233,10 @@ Result<Record> RunRequests::dump(Request& request) {
   const auto& body = std::get<uarena_prog_ref>(request.body);
   const auto program = programs_.find(body.prog_id);
   if (!program) return fail(Why::not_found, ENOENT, "there is no program with id {}", body.prog_id);
-  const bool jited = body.what == UARENA_DUMP_JITED;
-  if (jited && program->executable->code_bytes() == 0)
+  if (body.what == UARENA_DUMP_JITED && program->executable->code_bytes() == 0)
     return fail(EOPNOTSUPP, "program {} runs in the interpreter: it has no machine code",
                 program->name);
-  const std::string text =
-      jited ? program->executable->dump_jited() : program->executable->dump_xlated();
+  const std::string text = dumped(*program, body.what);
   uarena_text_reply reply{};
   reply.bytes = text.size();
   return with_file(ipc::make_reply(request.type, request.seq, reply), "uarena.dump",

@@ -247,7 +247,9 @@ struct uarena_map_info {
   char name[UARENA_NAME_SIZE];
 };
 
-/* payload: the context, `ctx_size` bytes, at most UARENA_MAX_CTX.
+/* payload: the context, `ctx_size` bytes, at most UARENA_MAX_CTX; then for programs that take packets
+ * the packet, `data_size` bytes, at most UARENA_MAX_DATA. Such a program's context is a struct __sk_buff
+ * or a struct xdp_md with the fields that BPF_PROG_TEST_RUN takes, or nothing.
  * ETIMEDOUT: the run was ended in the middle, because a loop of which nobody can say that it ends had
  * gone on for 10 s; the sentence names the instruction. Locks and records that it held are released, its
  * other effects stay. ETIME: more repetitions than 10 s had room for; all runs that were begun ended. */
@@ -257,15 +259,20 @@ struct uarena_prog_run {
   uint64_t prog_id;
   uint32_t repeat; /* 0 counts as 1; at most UARENA_MAX_REPEAT */
   uint32_t ctx_size;
+  uint32_t data_size;
+  uint32_t reserved; /* 0 */
 };
+#define UARENA_MAX_DATA 32768u
 #define UARENA_MAX_REPEAT 1000000u
-/* payload: the context as the program left it. */
+/* payload: the context as the program left it, then the packet. */
 struct uarena_prog_run_reply {
   struct uarena_msg msg;
   uint64_t r0;          /* the whole register; retval is its low 32 bits */
   uint64_t duration_ns; /* mean of one run */
   uint32_t repeat;
   uint32_t ctx_size;
+  uint32_t data_size;
+  uint32_t reserved;
 };
 
 struct uarena_prog_ref { /* PROG_UNLOAD, PROG_DUMP */
@@ -274,7 +281,11 @@ struct uarena_prog_ref { /* PROG_UNLOAD, PROG_DUMP */
   uint32_t what; /* PROG_DUMP: enum uarena_dump */
   uint32_t reserved;
 };
-enum uarena_dump { UARENA_DUMP_XLATED = 0, UARENA_DUMP_JITED = 1 };
+enum uarena_dump {
+  UARENA_DUMP_XLATED = 0,
+  UARENA_DUMP_JITED = 1,
+  UARENA_DUMP_LOG = 2, /* the latest lines that the program has printed */
+};
 struct uarena_text_reply { /* PROG_DUMP, PAGE_LIST: the content is in the descriptor */
   struct uarena_msg msg;
   uint64_t bytes;

@@ -37,9 +37,10 @@ Result<void> check_payload(const MessageRule& rule, const Request& request) {
       if (std::get<uarena_arena_ref>(request.body).id == 0)
         return check_name("the name", request.name());
       break;
-    case PayloadRule::context:
-      wanted = std::get<uarena_prog_run>(request.body).ctx_size;
-      break;
+    case PayloadRule::context: {
+      const auto& run = std::get<uarena_prog_run>(request.body);
+      wanted = size_t{run.ctx_size} + run.data_size;
+    } break;
     case PayloadRule::none:
       break;
   }

@@ -16,7 +16,7 @@ enum class PayloadRule : uint8_t {
   none,
   name,            // 1..63 bytes of [A-Za-z0-9_.-]
   name_unless_id,  // a name with id 0, nothing with another id
-  context,         // ctx_size bytes
+  context,         // ctx_size bytes, then data_size bytes
 };
 
 struct MessageRule {

@@ -62,6 +62,10 @@ Result<void> check(uint16_t, const uarena_prog_load& m) {
 Result<void> check(uint16_t, const uarena_prog_run& m) {
   if (m.repeat > UARENA_MAX_REPEAT)
     return fail(EINVAL, "repeat is {}, allowed are 0..{}", m.repeat, UARENA_MAX_REPEAT);
+  if (m.reserved != 0) return fail(EINVAL, "reserved is {}, it must be 0", m.reserved);
+  if (m.data_size > UARENA_MAX_DATA)
+    return fail(EINVAL, "a packet of {} bytes is too large, allowed are 0..{}", m.data_size,
+                UARENA_MAX_DATA);
   if (m.ctx_size > UARENA_MAX_CTX)
     return fail(EINVAL, "a context of {} bytes is too large, allowed are 0..{}", m.ctx_size,
                 UARENA_MAX_CTX);
@@ -70,7 +74,7 @@ Result<void> check(uint16_t, const uarena_prog_run& m) {
 
 Result<void> check(uint16_t type, const uarena_prog_ref& m) {
   const uint32_t last =
-      type == UARENA_MSG_PROG_DUMP ? uint32_t{UARENA_DUMP_JITED} : uint32_t{UARENA_DUMP_XLATED};
+      type == UARENA_MSG_PROG_DUMP ? uint32_t{UARENA_DUMP_LOG} : uint32_t{UARENA_DUMP_XLATED};
   if (m.what > last) return fail(EINVAL, "what is {}, allowed are 0..{}", m.what, last);
   return check_zero("reserved", m.reserved);
 }

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "ipc/base/result.h"
+#include "jit/packet.h"
 #include "jit/program.h"
 
 namespace uarena::jit {
@@ -150,9 +151,18 @@ class Fixup {
   void fix_access(size_t at, Insn& insn) const {
     const Region region = facts_[at].region;
     UARENA_ASSERT(region != Region::none, "instruction {}: access to nothing", at);
+    if (facts_[at].ctx_load != CtxLoad::plain) return load_packet_pointer(at, insn);
     if (region != Region::arena) return;
     UARENA_ASSERT(binding_.arena.size != 0, "instruction {}: arena access without an arena", at);
     set_mode(insn, probe_mode(at, insn));
+  }
+
+  // The context's own field has 32 bits; the pointer stands behind the context (packet.h).
+  void load_packet_pointer(size_t at, Insn& insn) const {
+    UARENA_ASSERT(insn.code == (kLdx | kMem | kW) && facts_[at].region == Region::ctx,
+                  "instruction {}: opcode {:#x} does not load a pointer", at, insn.code);
+    insn.code = kLdx | kMem | kDw;
+    insn.off = static_cast<int16_t>(packet_pointer_offset(facts_[at].ctx_load));
   }
 
   static uint8_t probe_mode(size_t at, const Insn& insn) {

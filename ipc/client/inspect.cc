@@ -198,8 +198,11 @@ Result<std::vector<uarena_prog_info>> Inspector::programs() {
   return list<uarena_prog_info>(*link_, UARENA_MSG_PROG_LIST);
 }
 
-Result<RunAnswer> Inspector::run(uint64_t prog_id, std::span<const std::byte> ctx,
-                                 uint32_t repeat) {
+Result<RunAnswer> Inspector::run(uint64_t prog_id, std::span<const std::byte> ctx, uint32_t repeat,
+                                 std::span<const std::byte> data) {
+  if (data.size() > UARENA_MAX_DATA)
+    return fail(EINVAL, "a packet of {} bytes is too large, allowed are 0..{}", data.size(),
+                UARENA_MAX_DATA);
   if (ctx.size() > UARENA_MAX_CTX)
     return fail(EINVAL, "a context of {} bytes is too large, allowed are 0..{}", ctx.size(),
                 UARENA_MAX_CTX);
@@ -207,13 +210,21 @@ Result<RunAnswer> Inspector::run(uint64_t prog_id, std::span<const std::byte> ct
   request.prog_id = prog_id;
   request.repeat = repeat;
   request.ctx_size = static_cast<uint32_t>(ctx.size());
-  auto reply = ask_run<uarena_prog_run_reply>(*link_, UARENA_MSG_PROG_RUN, request, ctx);
+  request.data_size = static_cast<uint32_t>(data.size());
+  std::vector<std::byte> payload(ctx.begin(), ctx.end());
+  payload.insert(payload.end(), data.begin(), data.end());
+  auto reply = ask_run<uarena_prog_run_reply>(*link_, UARENA_MSG_PROG_RUN, request, payload);
   if (!reply) return std::unexpected(std::move(reply.error()));
-  if (reply->payload.size() != reply->body.ctx_size || reply->payload.size() != ctx.size())
+  if (reply->body.ctx_size != ctx.size() || reply->body.data_size != data.size() ||
+      reply->payload.size() != payload.size())
     return fail(EPROTO, "the broker returned a context of {} bytes for one of {}",
-                reply->payload.size(), ctx.size());
-  return RunAnswer{reply->body.r0, reply->body.duration_ns, reply->body.repeat,
-                   std::move(reply->payload)};
+                reply->payload.size(), payload.size());
+  const auto packet = reply->payload.begin() + static_cast<std::ptrdiff_t>(ctx.size());
+  return RunAnswer{reply->body.r0,
+                   reply->body.duration_ns,
+                   reply->body.repeat,
+                   {reply->payload.begin(), packet},
+                   {packet, reply->payload.end()}};
 }
 
 Result<std::string> Inspector::dump(uint64_t prog_id, uarena_dump what) {

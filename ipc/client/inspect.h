@@ -43,7 +43,8 @@ struct RunAnswer {
   uint64_t r0 = 0;
   uint64_t duration_ns = 0;  // mean of one run
   uint32_t repeat = 1;
-  std::vector<std::byte> ctx;  // as the program left it
+  std::vector<std::byte> ctx;   // as the program left it
+  std::vector<std::byte> data;  // the packet, likewise
 };
 
 class Inspector {
@@ -73,7 +74,8 @@ class Inspector {
   Result<LoadAnswer> load(const std::string& path, const LoadSpec& spec, std::string* log);
   Result<std::vector<uarena_prog_info>> programs();
   // `ctx` at most UARENA_MAX_CTX bytes (else EINVAL), `repeat` at most UARENA_MAX_REPEAT.
-  Result<RunAnswer> run(uint64_t prog_id, std::span<const std::byte> ctx, uint32_t repeat = 1);
+  Result<RunAnswer> run(uint64_t prog_id, std::span<const std::byte> ctx, uint32_t repeat = 1,
+                        std::span<const std::byte> data = {});
   Result<std::string> dump(uint64_t prog_id, uarena_dump what);
   Result<void> unload(uint64_t prog_id);
 

@@ -139,7 +139,7 @@ TEST_F(CommandErrors, Failed) {
   refused({"prog", "run", "echo"}, {1, EINVAL, "8 bytes of context, 0 were given"});
   refused({"prog", "run", "echo", "--ctx-in", "hex:00"},
           {1, EINVAL, "8 bytes of context, 1 were given"});
-  refused({"prog", "run", "echo", "--data-in", "x"}, {1, EOPNOTSUPP, "--ctx-in"});
+  refused({"prog", "run", "echo", "--data-in", "x"}, {3, ENOENT, "--data-in"});
   refused({"prog", "dump", "jited", "echo"}, {1, EOPNOTSUPP, "interpreter"});
   refused({"prog", "load", dir.path()}, {1, EISDIR, "not a regular file"});
   refused({"prog", "load", "/dev/null"}, {1, EINVAL, "not a regular file"});

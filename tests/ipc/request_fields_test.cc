@@ -91,10 +91,10 @@ TEST(RequestFields, Programs) {
   EXPECT_EQ(parse(UARENA_MSG_PROG_RUN, run), EINVAL);
 
   uarena_prog_ref ref{};
-  ref.what = UARENA_DUMP_JITED;
+  ref.what = UARENA_DUMP_LOG;
   EXPECT_EQ(parse(UARENA_MSG_PROG_DUMP, ref), 0);
   EXPECT_EQ(parse(UARENA_MSG_PROG_UNLOAD, ref), EINVAL);
-  ref.what = 2;
+  ref.what = 3;
   EXPECT_EQ(parse(UARENA_MSG_PROG_DUMP, ref), EINVAL);
   ref = {};
   ref.reserved = 1;

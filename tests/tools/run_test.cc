@@ -98,10 +98,10 @@ TEST(Run, BadArgumentsAreUsageErrors) {
   expect_usage({"prog", "load", "x.o", "--log-level", "3"}, "--log-level 3: allowed are 0..2");
 }
 
-TEST(Run, PacketsAreForALaterVersion) {
-  Ran ran = run({"-j", "prog", "run", "3", "--data-in", "packet"});
-  EXPECT_EQ(ran.code, ExitCode::failed);
-  EXPECT_THAT(ran.out, HasSubstr("\"errno\":95,\"exit_code\":1"));
+TEST(Run, APacketThatIsNotThere) {
+  Ran ran = run({"-j", "prog", "run", "3", "--data-in", "/nonexistent/packet"});
+  EXPECT_EQ(ran.code, ExitCode::not_found);
+  EXPECT_THAT(ran.out, HasSubstr("\"errno\":2,\"exit_code\":3"));
 }
 
 TEST(Run, NobodyListens) {

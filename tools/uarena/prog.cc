@@ -107,13 +107,10 @@ Result<void> show(Context& context) {
 struct RunRequest {
   uint32_t repeat = 1;
   std::vector<std::byte> ctx;
+  std::vector<std::byte> data;
 };
 
 Result<RunRequest> run_request(const Invocation& call) {
-  if (call.has("--data-in"))
-    return fail(EOPNOTSUPP,
-                "--data-in is for programs that take packets, which this version does not load; "
-                "use --ctx-in");
   RunRequest request;
   if (const std::string* given = call.value("--repeat"); given != nullptr) {
     auto repeat = parse_number("--repeat", *given, 1, UARENA_MAX_REPEAT);
@@ -124,6 +121,11 @@ Result<RunRequest> run_request(const Invocation& call) {
     auto bytes = read_bytes("--ctx-in", *source, UARENA_MAX_CTX);
     if (!bytes) return std::unexpected(bytes.error());
     request.ctx = std::move(*bytes);
+  }
+  if (const std::string* source = call.value("--data-in"); source != nullptr) {
+    auto bytes = read_bytes("--data-in", *source, UARENA_MAX_DATA);
+    if (!bytes) return std::unexpected(bytes.error());
+    request.data = std::move(*bytes);
   }
   return request;
 }
@@ -149,7 +151,7 @@ Result<void> run(Context& context) {
   if (!broker) return std::unexpected(broker.error());
   auto target = ctx_out(context);
   if (!target) return std::unexpected(target.error());
-  auto answer = (*broker)->run(*id, request->ctx, request->repeat);
+  auto answer = (*broker)->run(*id, request->ctx, request->repeat, request->data);
   if (!answer) return std::unexpected(answer.error());
   RunOutcome outcome{answer->r0, answer->duration_ns, answer->repeat, std::move(answer->ctx)};
   if (*target) {
@@ -175,6 +177,21 @@ Result<void> dump(Context& context) {
   Output& output = context.output();
   if (output.json())
     output.json(listing_json(*id, what, *text));
+  else
+    output.text(printable(*text));
+  return {};
+}
+
+Result<void> show_log(Context& context) {
+  auto id = program_id(context, *context.call().argument(0));
+  if (!id) return std::unexpected(id.error());
+  auto broker = context.broker();
+  if (!broker) return std::unexpected(broker.error());
+  auto text = (*broker)->dump(*id, UARENA_DUMP_LOG);
+  if (!text) return std::unexpected(text.error());
+  Output& output = context.output();
+  if (output.json())
+    output.json(listing_json(*id, "log", *text));
   else
     output.text(printable(*text));
   return {};
@@ -215,11 +232,13 @@ Command run_command() {
   return {
       .names = {"run"},
       .arguments = {{"ID|NAME", "the program", false, {}}},
-      .flags = {{"--ctx-in", "F",
-                 "the context: a file, - for standard input, or hex:00ff...; at most 65535 bytes"},
-                {"--ctx-out", "F", "write the context that the program left to this file, or -"},
-                {"--data-in", "F", "a packet; only for programs that take packets"},
-                {"--repeat", "N", "run it N times, 1..1000000; the duration is the mean"}},
+      .flags =
+          {{"--ctx-in", "F",
+            "the context: a file, - for standard input, or hex:00ff...; at most 65535 bytes"},
+           {"--ctx-out", "F", "write the context that the program left to this file, or -"},
+           {"--data-in", "F",
+            "a packet for a program that takes one, given as the context is; at most 32768 bytes"},
+           {"--repeat", "N", "run it N times, 1..1000000; the duration is the mean"}},
       .summary = "run a program in the broker and show what it returned",
       .details =
           "A program that ran exits 0 whatever it returned. A name that several "
@@ -256,6 +275,15 @@ Object prog_object() {
                        "what the processor runs.",
             .example = "uarena prog dump jited build_list",
             .run = dump},
+           {.names = {"log"},
+            .arguments = {program},
+            .flags = {},
+            .summary = "print what a program has printed",
+            .details =
+                "The latest 64 KiB of lines, of bpf_trace_printk and bpf_trace_vprintk. They "
+                "are kept for as long as the program is loaded.",
+            .example = "uarena prog log build_list",
+            .run = show_log},
            {.names = {"unload"},
             .arguments = {program},
             .flags = {},
