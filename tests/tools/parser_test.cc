@@ -118,7 +118,7 @@ TEST(Parser, PrefixesAndSynonyms) {
   EXPECT_EQ(command_of({"arena", "list"}), "arena show");
   EXPECT_EQ(command_of({"arena", "l"}), "arena show");
   EXPECT_EQ(command_of({"pa", "m", "heap"}), "page map");
-  EXPECT_EQ(command_of({"prog", "lo", "x.o"}), "prog load");
+  EXPECT_EQ(command_of({"prog", "loa", "x.o"}), "prog load");
   EXPECT_EQ(command_of({"c"}), "client show");
   EXPECT_EQ(command_of({"daemon"}), "daemon status");
   EXPECT_EQ(command_of({"arena"}), "arena show");
@@ -128,14 +128,14 @@ TEST(Parser, PrefixesAndSynonyms) {
 
 TEST(Parser, AmbiguousPrefixesNameTheCandidates) {
   EXPECT_EQ(error_of({"p", "list"}), "\"p\" is ambiguous: page or prog");
-  EXPECT_EQ(error_of({"prog", "l"}), "prog: \"l\" is ambiguous: list or load");
+  EXPECT_EQ(error_of({"prog", "l"}), "prog: \"l\" is ambiguous: list or load or log");
 }
 
 TEST(Parser, UnknownWordsNameWhatExists) {
   EXPECT_EQ(error_of({"top"}),
             "unknown object \"top\"; there are arena, page, prog, client, daemon, help");
-  EXPECT_EQ(error_of({"prog", "log", "3"}),
-            "prog: unknown command \"log\"; there are show, load, run, dump, unload, help");
+  EXPECT_EQ(error_of({"prog", "logs", "3"}),
+            "prog: unknown command \"logs\"; there are show, load, run, dump, log, unload, help");
   EXPECT_EQ(error_of({"daemon", "metrics"}),
             "daemon: unknown command \"metrics\"; there are status, help");
   EXPECT_EQ(error_of({"prog", "dump", "asm", "3"}),
