@@ -68,6 +68,9 @@ Checked<> check_parameter(Walk& walk, unsigned n, const Param& param) {
     case Param::Kind::ctx:
       if (reg.kind != Kind::ctx || reg.or_null)
         return walk.fail(EINVAL, "arg#{} expects pointer to ctx", n - 1);
+      if (reg.number.value() != uint64_t{0})
+        return walk.fail(EACCES, "dereference of modified ctx ptr R{} off={} disallowed", n,
+                         to_string(reg.number));
       return {};
     case Param::Kind::memory:
     case Param::Kind::memory_or_null:

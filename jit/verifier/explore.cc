@@ -7,8 +7,8 @@
 // it will be found there; but then nobody has shown that the program gets out of this circle. So
 // such a return is only taken where a loop's head is, and the head gets a budget: of every circle
 // among remembered states at least one edge leads to an open node, so every endless run uses up
-// that budget. A may_goto has one of its own (K54). A circle without any branch has no way out, and
-// is an error.
+// that budget. A may_goto has one of its own (K54), but only for those that fall through it
+// (circles.cc). A circle without any branch has no way out, and is an error.
 #include "jit/verifier/explore.h"
 
 #include <algorithm>
@@ -346,7 +346,8 @@ class Explorer {
     if (node.forks == path_.forks || !subject_.cfg.reaches_exit[at])
       return fault(at, EINVAL, "infinite loop detected at insn {}", at);
     // Calls end their loops, but many loops inside each other take for ever.
-    if (subject_.repeats[at] != Repeat::may_goto) found_.facts[at].budget = true;
+    if (subject_.repeats[at] != Repeat::may_goto || subject_.cfg.uncounted[at])
+      found_.facts[at].budget = true;
     end_path();
     return {};
   }

@@ -83,12 +83,14 @@ std::vector<int64_t> thresholds_of(const ProgramDef& program, const Cfg& cfg) {
 
 uint32_t frame_bytes(int depth) { return (static_cast<uint32_t>(depth) + 7) / 8 * 8; }
 
-// 512 bytes for the deepest chain of calls and of callbacks that calls run; a frame counts as at
-// least 16, as in the kernel. A timer's callback begins a chain of its own.
+// The deepest chain of calls and of callbacks that calls run: at most 8 frames with 512 bytes
+// together; a frame counts as at least 16, as in the kernel. A timer's callback begins a chain of
+// its own. Global functions are judged each on its own, so that it is only here that a callback is
+// seen to come back to the function which runs it.
 class StackDepth {
  public:
   StackDepth(const ProgramDef& program, const Cfg& cfg, const Findings& found)
-      : cfg_(cfg), found_(found), chain_(program.subprogs.size()) {}
+      : program_(program), cfg_(cfg), found_(found), chains_(program.subprogs.size()) {}
 
   Checked<> check() {
     if (auto ok = check_from(0); !ok) return ok;
@@ -98,26 +100,56 @@ class StackDepth {
   }
 
  private:
-  // Chains are at most 8 deep: calls were checked, callbacks were walked.
-  uint32_t chain(uint32_t n) {
-    if (chain_[n] != 0) return chain_[n];
-    uint32_t below = 0;
-    for (const uint32_t callee : cfg_.callees[n]) below = std::max(below, chain(callee));
+  struct Chain {
+    uint32_t bytes = 0;
+    uint32_t frames = 0;  // 0: not known yet
+    bool open = false;    // being looked at
+  };
+
+  // Recurses at most 8 deep.
+  Checked<> look_at(uint32_t n, uint32_t depth) {
+    if (chains_[n].frames != 0) return {};
+    const uint32_t start = program_.subprogs[n].start;
+    if (chains_[n].open)
+      return verifier::fault(start, EINVAL, "recursive call of {}()", program_.subprogs[n].name);
+    if (depth > verifier::kMaxFrames) return too_deep(start, depth);
+    chains_[n].open = true;
+    Chain below;
+    for (const uint32_t callee : cfg_.callees[n])
+      if (auto ok = add(callee, depth, below); !ok) return ok;
     for (auto loop = found_.loops.lower_bound({n, 0});
          loop != found_.loops.end() && loop->first == n; ++loop)
-      below = std::max(below, chain(loop->second));
-    return chain_[n] = below + (std::max(frame_bytes(found_.stack_depth[n]), 1u) + 15) / 16 * 16;
+      if (auto ok = add(loop->second, depth, below); !ok) return ok;
+    const uint32_t own = (std::max(frame_bytes(found_.stack_depth[n]), 1u) + 15) / 16 * 16;
+    chains_[n] = {below.bytes + own, below.frames + 1};
+    return {};
+  }
+
+  Checked<> add(uint32_t callee, uint32_t depth, Chain& below) {
+    if (auto ok = look_at(callee, depth + 1); !ok) return ok;
+    below.bytes = std::max(below.bytes, chains_[callee].bytes);
+    below.frames = std::max(below.frames, chains_[callee].frames);
+    return {};
   }
 
   Checked<> check_from(uint32_t root) {
-    const uint32_t deepest = chain(root);
-    if (deepest <= static_cast<uint32_t>(verifier::kMaxStack)) return {};
-    return verifier::fault(0, EACCES, "combined stack size of the calls is {}. Too large", deepest);
+    if (auto ok = look_at(root, 1); !ok) return ok;
+    const Chain& chain = chains_[root];
+    if (chain.frames > verifier::kMaxFrames)
+      return too_deep(program_.subprogs[root].start, chain.frames);
+    if (chain.bytes <= static_cast<uint32_t>(verifier::kMaxStack)) return {};
+    return verifier::fault(0, EACCES, "combined stack size of the calls is {}. Too large",
+                           chain.bytes);
   }
 
+  static std::unexpected<Fault> too_deep(uint32_t insn, uint32_t frames) {
+    return verifier::fault(insn, E2BIG, "the call stack of {} frames is too deep", frames);
+  }
+
+  const ProgramDef& program_;
   const Cfg& cfg_;
   const Findings& found_;
-  std::vector<uint32_t> chain_;  // per subprogram; 0: not known yet
+  std::vector<Chain> chains_;  // per subprogram
 };
 
 std::string source_of(const ProgramDef& program, size_t insn) {
