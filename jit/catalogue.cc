@@ -7,6 +7,9 @@
 #include <algorithm>
 #include <array>
 
+#include "ipc/base/result.h"
+#include "jit/helpers/functions.h"
+
 namespace uarena::jit {
 namespace {
 
@@ -41,7 +44,7 @@ constexpr std::array kCatalogue = {
                  .maps = kMapsElements},
     FunctionDesc{.name = "bpf_map_lookup_percpu_elem",
                  .args = {A::map, A::map_key, A::anything},
-                 .ret = R::map_value_or_null,
+                 .ret = R::cpu_value_or_null,
                  .effect = E::none,
                  .helper = BPF_FUNC_map_lookup_percpu_elem,
                  .maps = kMapsPercpu},
@@ -269,18 +272,31 @@ constexpr std::string_view kHelperNames[] = {
 
 }  // namespace
 
-std::span<const FunctionDesc> catalogue() { return kCatalogue; }
+// The rows with what does them here.
+std::span<const FunctionDesc> catalogue() {
+  static const std::vector<FunctionDesc> rows = [] {
+    std::vector<FunctionDesc> made(kCatalogue.begin(), kCatalogue.end());
+    for (const helpers::Implementation& does : helpers::implementations()) {
+      const auto row = std::ranges::find(made, does.name, &FunctionDesc::name);
+      UARENA_ASSERT(row != made.end(), "function {} is not in the catalogue", does.name);
+      row->function = does.function;
+      row->follows_pointers = does.follows_pointers;
+    }
+    return made;
+  }();
+  return rows;
+}
 
 const FunctionDesc* find_kfunc(std::string_view name) {
-  const auto found = std::ranges::find_if(kCatalogue, [&](const FunctionDesc& function) {
+  const auto found = std::ranges::find_if(catalogue(), [&](const FunctionDesc& function) {
     return function.helper == 0 && function.name == name;
   });
-  return found == kCatalogue.end() ? nullptr : &*found;
+  return found == catalogue().end() ? nullptr : &*found;
 }
 
 std::vector<const FunctionDesc*> offered_helpers() {
   std::vector<const FunctionDesc*> helpers;
-  for (const FunctionDesc& function : kCatalogue) {
+  for (const FunctionDesc& function : catalogue()) {
     if (function.helper == 0 || function.function == nullptr) continue;
     const auto number = static_cast<size_t>(function.helper);
     if (helpers.size() <= number) helpers.resize(number + 1);

@@ -70,8 +70,9 @@ uint64_t Executable::run(std::span<std::byte> ctx, RunContext& context) const {
   UARENA_ASSERT(ctx.size() >= program_.ctx_size(), "program {}: context of {} bytes, needs {}",
                 program_.name(), ctx.size(), program_.ctx_size());
   context.program = this;
+  context.ctx = ctx;
   const uint64_t result = enter(ctx.data(), context);
-  if (context.ended) context.held.release_all();
+  if (context.ended) context.held.release_all(&context);
   return result;
 }
 
@@ -79,7 +80,7 @@ uint64_t Executable::run_callback(uint64_t callback, const CallbackArgs& args,
                                   RunContext& context) const {
   context.program = this;
   const uint64_t result = call_back(callback, args, context);
-  if (context.ended) context.held.release_all();
+  if (context.ended) context.held.release_all(&context);
   return result;
 }
 

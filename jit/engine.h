@@ -31,6 +31,8 @@ class Executable {
   // A run of its own that consists of that.
   uint64_t run_callback(uint64_t callback, const CallbackArgs& args, RunContext& context) const;
 
+  // All maps of the object.
+  const std::vector<const BoundMap*>& maps() const { return program_.maps(); }
   virtual size_t code_bytes() const = 0;       // 0: interpreted
   virtual std::string dump_jited() const = 0;  // disassembly, with source lines; "" if interpreted
   std::string dump_xlated() const;             // fixed-up instructions, with source lines

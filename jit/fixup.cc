@@ -39,6 +39,7 @@ class Fixup {
     fixed_.insns_ = def_.insns;
     fixed_.lines_ = def_.lines;
     fixed_.arena_ = binding_.arena;
+    fixed_.maps_ = binding_.maps;
     fixed_.uses_arena_ = binding_.arena.size != 0;
     fixed_.ctx_size_ = verified_.ctx_size();
     UARENA_ASSERT(verified_.stack_bytes().size() == def_.subprogs.size(),

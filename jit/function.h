@@ -49,6 +49,7 @@ enum class RetKind : uint8_t {
   cpu,                     // the number of a CPU of this machine
   length_or_error,         // at most the size argument; negative: an errno
   map_value_or_null,       // of the map argument
+  cpu_value_or_null,       // the same, of a CPU that the program names
   ringbuf_record_or_null,  // acquired: must be released; its size is the constant_size argument
   iter_value_or_null,      // const int *, or NULL when the iterator is drained
 };
@@ -89,10 +90,12 @@ struct FunctionDesc {
   ArgKind args[5] = {ArgKind::none, ArgKind::none, ArgKind::none, ArgKind::none, ArgKind::none};
   RetKind ret = RetKind::scalar;
   Effect effect = Effect::none;
-  int32_t helper = 0;           // its number; 0: a kernel function, called by name
-  uint16_t maps = 0;            // for ArgKind::map
-  bool sleepable = false;       // not inside RCU, preemption, interrupt or lock sections (K42)
-  bool under_lock = false;      // allowed while a bpf_spin_lock is held
+  int32_t helper = 0;       // its number; 0: a kernel function, called by name
+  uint16_t maps = 0;        // for ArgKind::map
+  bool sleepable = false;   // not inside RCU, preemption, interrupt or lock sections (K42)
+  bool under_lock = false;  // allowed while a bpf_spin_lock is held
+  // It reads memory at addresses that nobody has checked, also of the stack.
+  bool follows_pointers = false;
   HelperFn function = nullptr;  // null: known, but not offered
 };
 

@@ -10,9 +10,11 @@
 
 namespace uarena::jit {
 
+struct RunContext;
+
 class Held {
  public:
-  using Release = void (*)(void* what);
+  using Release = void (*)(void* what, RunContext* run);
 
   // More than the kernel's 31 resilient locks together with some records. The last place is for the
   // one bpf_spin_lock that a program may hold at a time, which can't fail.
@@ -45,10 +47,10 @@ class Held {
   size_t count() const { return count_; }
 
   // Latest first.
-  void release_all() {
+  void release_all(RunContext* run) {
     while (count_ > 0) {
       const One one = held_[--count_];
-      one.release(one.what);
+      one.release(one.what, run);
     }
   }
 

@@ -114,6 +114,7 @@ class FixedProgram {
   bool counts_at(size_t insn) const { return insn < counts_.size() && counts_[insn]; }
   bool uses_arena() const { return uses_arena_; }
   const ArenaView& arena() const { return arena_; }
+  const std::vector<const BoundMap*>& maps() const { return maps_; }
   uint32_t ctx_size() const { return ctx_size_; }
 
  private:
@@ -126,6 +127,7 @@ class FixedProgram {
   std::vector<LineInfo> lines_;
   std::vector<const FunctionDesc*> functions_;
   std::vector<bool> counts_;  // short: false for the rest
+  std::vector<const BoundMap*> maps_;
   ArenaView arena_;
   bool uses_arena_ = false;
   uint32_t ctx_size_ = 0;

@@ -17,6 +17,10 @@
 namespace uarena::jit {
 
 class Executable;
+class Map;
+class RingBuffer;
+class TraceLog;
+class TimerQueue;
 
 // Where the pages of an arena are, as a program sees them. kern_vm_start + (u32)ptr + off is the
 // address of every access (K48); [kern_vm_start - 32 KiB, kern_vm_start + 4 GiB + 32 KiB) is
@@ -33,11 +37,25 @@ struct ArenaView {
 struct BoundMap {
   MapKind kind = MapKind::other;
   std::string name;
-  std::byte* value = nullptr;  // internal maps and arrays: the bytes, at least value_size * entries
+  // The bytes that a program may get pointers into. Internal maps: at least value_size of them.
+  std::byte* value = nullptr;
+  uint64_t value_bytes = 0;
+  uint32_t key_size = 0;
   uint32_t value_size = 0;
   uint32_t max_entries = 0;
-  bool read_only = false;  // .rodata: the verifier rejects stores
-  void* owner = nullptr;   // arena: the broker's Arena
+  bool read_only = false;        // .rodata: the verifier rejects stores
+  std::vector<MapField> fields;  // parts of a value that only functions may touch
+  Map* map = nullptr;            // maps with elements
+  RingBuffer* ring = nullptr;    // ring buffers
+  void* owner = nullptr;         // arena: the broker's Arena
+};
+
+// For whom a program runs: what it gets as the current task.
+struct Caller {
+  uint32_t pid = 0;  // of the process, in the broker's pid namespace
+  uint32_t uid = 0;
+  uint32_t gid = 0;
+  char comm[16] = {};
 };
 
 // Turns of loops until the clock is read: about 100 us of a tight loop. The kernel's number (K54).
@@ -49,7 +67,9 @@ struct RunContext {
 
   const ArenaView* arena = nullptr;     // null: the program has none
   const Executable* program = nullptr;  // that runs: for functions that call back
-  void* user = nullptr;                 // whoever started the run
+  const Caller* caller = nullptr;       // null: this process itself
+  TraceLog* log = nullptr;              // null: what is printed is dropped
+  std::span<std::byte> ctx;             // what R1 points to
   std::atomic<uint64_t> faults{0};      // accesses to absent pages, loads and stores
   bool may_goto_expired = false;        // a may_goto ran into its 250 ms, or into the run's limit
 
@@ -64,8 +84,19 @@ struct RunContext {
   // Compiled code: the stack pointer of the innermost entry, where a run that ends continues.
   void* leave_sp = nullptr;
   unsigned frames = 0;  // interpreter: calls under way
+  // The BPF stack of the frame that calls, for functions that follow pointers.
+  uint64_t stack_top = 0;
+  uint64_t stack_bytes = 0;
+
+  uint32_t preempt_depth = 0;
+  uint32_t irq_depth = 0;
+  uint32_t rcu_depth = 0;
 
   Held held;
+
+  // The CPU that the program sees: the one where it first asked.
+  unsigned current_cpu();
+  int cpu = -1;  // not asked yet
 
   void end(uint32_t insn) {
     ended = true;

@@ -35,6 +35,8 @@ uint64_t monotonic_ns() noexcept {
   return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
 }
 
+bool run_may_wait(RunContext* run) noexcept { return run_goes_on(run, monotonic_ns()); }
+
 bool renew_turns(uint64_t insn, RunContext* run) noexcept {
   if (!run->ended && run_goes_on(run, monotonic_ns())) return true;
   run->end(static_cast<uint32_t>(insn));

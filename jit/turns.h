@@ -42,6 +42,9 @@ inline bool take_turn(RunContext* run) noexcept {
   return --run->turns_left != 0 || renew_turns(RunContext::kNowhere, run);
 }
 
+// For functions that wait: whether the run has time left for that.
+bool run_may_wait(RunContext* run) noexcept;
+
 // CLOCK_MONOTONIC.
 uint64_t monotonic_ns() noexcept;
 

@@ -94,8 +94,7 @@ Checked<> step_unary(Walk& walk) {
   if (auto ok = walk.readable(i.dst); !ok) return ok;
   Reg& dst = walk.reg(i.dst);
   if (dst.is_broker_pointer())
-    return walk.fail(EACCES, "R{} pointer arithmetic with {} operator prohibited", unsigned{i.dst},
-                     name_of(insn_op(i.code)));
+    return walk.fail(EACCES, "R{} pointer arithmetic prohibited", unsigned{i.dst});
   const Scalar number = number_of(dst);
   const auto bits = static_cast<unsigned>(i.imm);
   const Scalar zero = Scalar::constant(0);
@@ -115,14 +114,14 @@ Checked<> check_offset(Walk& walk, const Reg& pointer, const Scalar& number) {
   const auto& range = number.full;
   const bool far = range.smin >= kMaxOffset || range.smin <= -kMaxOffset;
   if (range.is_constant() && far)
-    return walk.fail(EACCES, "math between {} pointer and {} is not allowed", type_name(pointer),
+    return walk.fail(EINVAL, "math between {} pointer and {} is not allowed", type_name(pointer),
                      range.smin);
   if (range.smin == INT64_MIN)
-    return walk.fail(EACCES,
+    return walk.fail(EINVAL,
                      "math between {} pointer and register with unbounded min value is not allowed",
                      type_name(pointer));
   if (far)
-    return walk.fail(EACCES, "value {} makes {} pointer be out of bounds", range.smin,
+    return walk.fail(EINVAL, "value {} makes {} pointer be out of bounds", range.smin,
                      type_name(pointer));
   return {};
 }
@@ -188,7 +187,7 @@ Checked<> step_pointer(Walk& walk, const Reg& src) {
     pointer.number = apply64(op == kAdd ? Op::add : Op::sub, pointer.number, number);
   if (auto ok = check_offset(walk, pointer, pointer.number); !ok) return ok;
   if (pointer.fixed >= kMaxOffset || pointer.fixed <= -kMaxOffset)
-    return walk.fail(EACCES, "{} pointer offset {} is not allowed", type_name(pointer),
+    return walk.fail(EINVAL, "{} pointer offset {} is not allowed", type_name(pointer),
                      pointer.fixed);
   dst = pointer;
   return {};
@@ -217,6 +216,17 @@ Checked<> step_arena(Walk& walk) {
   return {};
 }
 
+// A copy of a number that is moved by a constant is still known by what it is a copy of.
+bool moves_copy(Walk& walk, const Insn& i, const Reg& src) {
+  Reg& dst = walk.reg(i.dst);
+  const bool constant = !uses_register(i.code) && wide(i) && insn_op(i.code) == kAdd;
+  constexpr int64_t kFar = int64_t{1} << 62;
+  if (!constant || dst.id == 0 || dst.delta > kFar || dst.delta < -kFar) return false;
+  dst.delta += i.imm;
+  dst.number = apply64(Op::add, dst.number, src.number);
+  return true;
+}
+
 Checked<> step_binary(Walk& walk) {
   const Insn& i = walk.insn();
   if (uses_register(i.code))
@@ -230,6 +240,7 @@ Checked<> step_binary(Walk& walk) {
   if (broker) return step_pointer(walk, src);
   if (arena) return step_arena(walk);
   const Op op = op_of(i);
+  if (moves_copy(walk, i, src)) return {};
   dst = Reg::scalar(wide(i) ? apply64(op, dst.number, src.number)
                             : apply32(op, dst.number, src.number));
   return {};

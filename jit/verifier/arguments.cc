@@ -121,7 +121,6 @@ Checked<> check_size(Call& call, unsigned n) {
   if (null && nullable && range.umax == 0) return {};
   if (null && nullable)
     return call.walk.fail(EACCES, "R{} type=scalar expected={}", n - 1, kMemoryTypes);
-  if (null && range.umax == 0 && zero_allowed) return {};
   const Access access = memory == ArgKind::uninit_mem ? Access::write : Access::read;
   return check_memory(call, n - 1, static_cast<int64_t>(range.umax), access, range.is_constant());
 }

@@ -12,6 +12,8 @@ bool fetching_logic(int32_t op) {
 Checked<> check_target(Walk& walk, unsigned n, const char* way) {
   const Kind kind = walk.reg(n).kind;
   if (kind == Kind::ctx) return walk.fail(EACCES, "BPF_ATOMIC {} R{} ctx is not allowed", way, n);
+  if (kind == Kind::packet || kind == Kind::packet_meta)
+    return walk.fail(EACCES, "BPF_ATOMIC {} R{} {} is not allowed", way, n, type_name(walk.reg(n)));
   if (kind == Kind::arena && fetching_logic(walk.insn().imm))
     return walk.fail(EACCES, "BPF_ATOMIC {} R{} arena is not allowed", way, n);
   return {};

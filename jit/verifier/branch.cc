@@ -162,12 +162,19 @@ Checked<Fork> compare_pointers(Walk& walk, Cond cond, const Reg& dst, const Reg&
                    unsigned{i.dst});
 }
 
+// What is known of a number now, for all that were made of it by moving it.
 void teach(State& state, Reg& reg, const Scalar& number) {
   const uint32_t id = reg.kind == Kind::scalar ? reg.id : 0;
   reg.number = number;
   if (id == 0) return;
+  const int64_t delta = reg.delta;
   for_each_reg(state, [&](Reg& other) {
-    if (other.kind == Kind::scalar && other.id == id) other.number = number;
+    if (other.kind != Kind::scalar || other.id != id) return;
+    const auto moved = static_cast<uint64_t>(other.delta) - static_cast<uint64_t>(delta);
+    if (moved == 0)
+      other.number = number;
+    else
+      meet(other.number, apply64(Op::add, number, Scalar::constant(moved)));
   });
 }
 

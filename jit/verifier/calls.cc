@@ -24,7 +24,7 @@ Checked<> step_map_value(Walk& walk, uint32_t index, uint32_t off) {
     return walk.fail(EINVAL, "map `{}` (type {}) has no value that an instruction can name",
                      map.name, map.type);
   if (off >= map.value_size)
-    return walk.fail(ERANGE, "invalid access to map value pointer, value_size={} off={}",
+    return walk.fail(EINVAL, "invalid access to map value pointer, value_size={} off={}",
                      map.value_size, off);
   dst = Reg::pointer(Kind::map_value, index);
   dst.number = Scalar::constant(off);
@@ -83,7 +83,7 @@ Checked<> check_parameter(Walk& walk, unsigned n, const Param& param) {
 
 Checked<> call_global(Walk& walk, uint32_t callee) {
   const Subprog& target = subprog(walk.subject, callee);
-  if (walk.state.holds_lock() || walk.state.find_ref(Ref::Kind::res_lock) != nullptr)
+  if (walk.state.holds_lock())
     return walk.fail(EINVAL,
                      "global function calls are not allowed while holding a lock, use static "
                      "function instead");
@@ -91,9 +91,13 @@ Checked<> call_global(Walk& walk, uint32_t callee) {
     if (auto ok = check_parameter(walk, n, target.params[n - 1]); !ok)
       return walk.fail(ok.error().code, "{}; Caller passes invalid args into func#{} ('{}')",
                        ok.error().text, callee, target.name);
+  if (!target.returns_scalar)
+    return walk.fail(EINVAL,
+                     "Global function {}() doesn't return scalar. Only those are supported.",
+                     target.name);
   walk.found.globals.insert(callee);
   for (unsigned r = 0; r <= 5; ++r) walk.reg(r) = {};
-  if (target.returns_scalar) walk.reg(0) = Reg::scalar(Scalar::unknown());
+  walk.reg(0) = Reg::scalar(Scalar::unknown());
   return {};
 }
 
@@ -109,8 +113,6 @@ Checked<> leave_first_frame(Walk& walk) {
   const Frame& frame = walk.state.top();
   const Reg& r0 = walk.reg(0);
   if (frame.entered == Entered::global) {
-    const Subprog& self = subprog(walk.subject, frame.subprog);
-    if (!self.returns_scalar) return {};
     if (auto ok = walk.readable(0); !ok) return ok;
     if (r0.is_broker_pointer())
       return walk.fail(EINVAL, "At subprogram exit the register R0 is not a scalar value ({})",
@@ -158,7 +160,9 @@ Checked<> Walk::readable(unsigned n) const {
 }
 
 void Walk::give_id(Reg& scalar) {
-  if (scalar.id == 0 && !scalar.number.is_constant()) scalar.id = ++found.last_id;
+  if (scalar.id != 0 || scalar.number.is_constant()) return;
+  scalar.id = ++found.last_id;
+  scalar.delta = 0;
 }
 
 Checked<> step_constant(Walk& walk) {
@@ -212,6 +216,7 @@ Checked<std::optional<size_t>> step_exit(Walk& walk) {
     if (auto ok = check_nothing_held(walk, "BPF_EXIT instruction in callback"); !ok)
       return std::unexpected(ok.error());
     state.frames.pop_back();
+    ++state.top().turns;
     return std::optional<size_t>{frame.call_site};
   }
   if (result.kind == Kind::stack && result.frame + 1u == state.frames.size())
@@ -223,7 +228,7 @@ Checked<std::optional<size_t>> step_exit(Walk& walk) {
 
 bool is_global(const ProgramDef& program, uint32_t n) {
   const Subprog& self = program.subprogs[n];
-  return n != 0 && self.global && !self.params.empty();
+  return n != 0 && self.global && self.btf_func_id != 0;
 }
 
 State program_entry() {

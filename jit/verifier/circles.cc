@@ -3,6 +3,12 @@
 // jump would never end. So the question is asked of the control flow without these fall-throughs.
 // Whatever has nothing before it is taken out until nothing more can be, then the same from behind:
 // what is left are the circles, and what lies between them.
+//
+// A circle of a function goes through the functions that it calls, where a may_goto counts anew
+// each time: so all of a function that is called from a circle belongs to it. Of callbacks nobody
+// knows here who runs them, so they belong to every circle.
+#include <algorithm>
+
 #include "jit/verifier/cfg.h"
 
 namespace uarena::jit::verifier {
@@ -22,6 +28,13 @@ class Circles {
     std::vector<bool> left(program_.insns.size(), true);
     take_out(left, from_, to_);
     take_out(left, to_, from_);
+    spread_to_callees(left);
+    if (std::ranges::find(left, true) == left.end()) return left;
+    for (size_t at = 0; at < left.size(); ++at)
+      if (!cfg_.second_half[at] && is_ld_imm64(program_.insns[at]) &&
+          program_.insns[at].src == kPseudoFunc)
+        mark(left, callback_target(cfg_, program_, at));
+    spread_to_callees(left);
     return left;
   }
 
@@ -39,6 +52,21 @@ class Circles {
     if (control && op != kCall) add(at, jump_target(program_, at));
     if (is_may_goto(i) || (control && op == kJa)) return;
     add(at, at + (is_ld_imm64(i) ? 2 : 1));
+  }
+
+  void mark(std::vector<bool>& left, uint32_t subprog) const {
+    const Subprog& s = program_.subprogs[subprog];
+    std::fill_n(left.begin() + s.start, s.count, true);
+  }
+
+  // Callers come first.
+  void spread_to_callees(std::vector<bool>& left) const {
+    for (size_t n = cfg_.callees_first.size(); n-- > 0;) {
+      const Subprog& s = program_.subprogs[cfg_.callees_first[n]];
+      for (size_t at = s.start; at < s.start + s.count; ++at)
+        if (left[at] && !cfg_.second_half[at] && is_pseudo_call(program_.insns[at]))
+          mark(left, call_target(cfg_, program_, at));
+    }
   }
 
   // Takes out what has no way in, and then what has none any more.

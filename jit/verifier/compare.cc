@@ -47,10 +47,12 @@ class Comparison {
     if (before.kind == Kind::uninit) return true;
     if (before.kind != now.kind) return false;
     if (before.kind == Kind::scalar)
-      return before.number.contains(now.number) && scalar_id(before.id, now.id);
+      return before.number.contains(now.number) && scalar_id(before.id, now.id) &&
+             (before.id == 0 || before.delta == now.delta);
     if (before.kind == Kind::arena) return true;
     // One that is never NULL is fine where one that may be was.
     if (now.or_null && !before.or_null) return false;
+    if (now.read_only != before.read_only) return false;
     return before.frame == now.frame && before.map == now.map && before.size <= now.size &&
            (before.is_packet() || before.size == now.size) && before.fixed == now.fixed &&
            before.number.contains(now.number) && pointers_.match_ref(before.ref, now.ref) &&
@@ -123,6 +125,7 @@ bool subsumes(const State& before, const State& now) {
   for (size_t f = before.frames.size(); f-- > 0;) {
     const Frame& b = before.frames[f];
     const Frame& n = now.frames[f];
+    if (b.turns > n.turns) return false;  // fewer turns were left
     for (size_t r = 0; r < b.regs.size(); ++r)
       if (!same.reg(b.regs[r], n.regs[r])) return false;
     // A slot that only `now` has was never written before, and read as a number if at all.

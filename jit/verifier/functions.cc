@@ -11,6 +11,8 @@ namespace uarena::jit::verifier {
 namespace {
 
 constexpr int64_t kMaxErrno = 4095;
+// More is held by no ordinary program: only by a loop that takes something at each pass.
+constexpr size_t kMaxHeld = 64;
 
 std::string offered(const Subject& subject) {
   std::string names;
@@ -35,11 +37,11 @@ Checked<const FunctionDesc*> called(Walk& walk) {
 }
 
 // An element of the map, or NULL; never NULL where the path knows that the array has the element.
-Reg looked_up(Walk& walk, const Arguments& arguments) {
+Reg looked_up(Walk& walk, const Arguments& arguments, bool any_cpu) {
   const MapDef& map = walk.subject.object.maps[*arguments.map];
   Reg value = Reg::pointer(Kind::map_value, *arguments.map);
   const bool array = map.kind == MapKind::array || map.kind == MapKind::percpu_array;
-  value.or_null = !(array && arguments.key && *arguments.key < map.max_entries);
+  value.or_null = any_cpu || !(array && arguments.key && *arguments.key < map.max_entries);
   if (value.or_null || !map.fields.empty()) value.id = ++walk.found.last_id;
   return value;
 }
@@ -62,6 +64,7 @@ Reg iterated(Walk& walk, const Reg& iterator) {
   const int off = static_cast<int>(static_cast<int64_t>(*iterator.number.value()));
   value.ref = stack_slot(walk, {Region::stack, iterator, off, off}).spilled.ref;
   value.size = sizeof(int32_t);
+  value.read_only = true;
   return value;
 }
 
@@ -82,7 +85,8 @@ Reg result(Walk& walk, const FunctionDesc& function, const Arguments& arguments)
     case RetKind::void_:
       return {};
     case RetKind::map_value_or_null:
-      return looked_up(walk, arguments);
+    case RetKind::cpu_value_or_null:
+      return looked_up(walk, arguments, function.ret == RetKind::cpu_value_or_null);
     case RetKind::ringbuf_record_or_null:
       return reserved(walk, arguments);
     case RetKind::iter_value_or_null:
@@ -120,6 +124,14 @@ void enter_callback(Walk& walk, const FunctionDesc& function, const Arguments& a
 }
 
 Checked<> check_place(Walk& walk, const FunctionDesc& function) {
+  const State& state = walk.state;
+  if (state.refs.size() >= kMaxHeld || state.rcu_locks >= kMaxHeld ||
+      state.preempt_locks >= kMaxHeld)
+    return walk.fail(
+        E2BIG,
+        "{} references, locks or sections are held here: a loop that takes one at each "
+        "pass would lead to reference leak",
+        kMaxHeld);
   if (walk.state.holds_lock() && !function.under_lock)
     return walk.fail(EINVAL, "function calls are not allowed while holding a lock");
   const bool calls_back =
@@ -158,12 +170,21 @@ Checked<CallOutcome> step_function(Walk& walk) {
   const Reg object = arguments->object == 0 ? Reg{} : walk.reg(arguments->object);
   switch (desc.effect) {
     case Effect::calls_back:
-    case Effect::for_each:
-      outcome.other = walk.state;
-      give(*outcome.other, Reg::scalar(Scalar::unknown()));
+    case Effect::for_each: {
+      const bool done = desc.effect == Effect::calls_back &&
+                        walk.state.top().turns >= walk.reg(1).number.full.umax;
+      State after = walk.state;
+      after.top().turns = 0;
+      give(after, Reg::scalar(Scalar::unknown()));
+      if (done) {
+        walk.state = std::move(after);
+        return outcome;
+      }
+      outcome.other = std::move(after);
       outcome.entered = true;
       enter_callback(walk, desc, *arguments);
       return outcome;
+    }
     case Effect::iter_next:
       outcome.other = drained(walk, object);
       give(*outcome.other, Reg::scalar(Scalar::constant(0)));

@@ -140,7 +140,8 @@ Checked<> check_alignment(Walk& walk, const Place& place, unsigned bytes, Access
       base.number.full.bits + Tnum<uint64_t>::constant(static_cast<uint64_t>(off));
   if ((address.max() & (bytes - 1)) == 0) return {};
   if (base.kind == Kind::stack)
-    return walk.fail(EACCES, "misaligned stack access off {} size {}", place.offset, bytes);
+    return walk.fail(EACCES, "misaligned stack access off {}+{} size {}", to_string(base.number),
+                     off, bytes);
   return walk.fail(EACCES, "misaligned value access off {}{:+} size {}", to_string(base.number),
                    off, bytes);
 }
@@ -187,7 +188,10 @@ Checked<Place> check_bytes(Walk& walk, unsigned n, int64_t off, int64_t size, Ac
         ok = check_inside(walk, base, n, off, size);
       break;
     case Kind::memory:
-      ok = check_inside(walk, base, n, off, size);
+      if (access != Access::read && base.read_only)
+        ok = walk.fail(EACCES, "R{} cannot write into rdonly_mem", n);
+      else
+        ok = check_inside(walk, base, n, off, size);
       break;
     case Kind::packet:
     case Kind::packet_meta:

@@ -142,6 +142,18 @@ bool refine32(Cond cond, Scalar& a, Scalar& b) {
   return !a.empty() && !b.empty();
 }
 
+void meet(Scalar& a, const Scalar& b) {
+  Scalar both = a;
+  both.full.meet_bits(b.full.bits);
+  both.full.meet_unsigned(b.full.umin, b.full.umax);
+  both.full.meet_signed(b.full.smin, b.full.smax);
+  both.low.meet_bits(b.low.bits);
+  both.low.meet_unsigned(b.low.umin, b.low.umax);
+  both.low.meet_signed(b.low.smin, b.low.smax);
+  both.sync();
+  if (!both.empty()) a = both;
+}
+
 Scalar join(const Scalar& a, const Scalar& b) { return {join(a.full, b.full), join(a.low, b.low)}; }
 
 Scalar widen(const Scalar& before, const Scalar& after, std::span<const int64_t> thresholds) {

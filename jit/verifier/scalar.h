@@ -49,6 +49,8 @@ Scalar low_bits(const Scalar& a, unsigned bits);          // to little endian: 1
 bool refine64(Cond cond, Scalar& a, Scalar& b);
 bool refine32(Cond cond, Scalar& a, Scalar& b);
 
+// Keeps what both hold of one number; `a` stays as it was if that is nothing.
+void meet(Scalar& a, const Scalar& b);
 Scalar join(const Scalar& a, const Scalar& b);
 Scalar widen(const Scalar& before, const Scalar& after, std::span<const int64_t> thresholds);
 

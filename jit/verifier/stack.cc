@@ -80,7 +80,9 @@ void write_number(Slot& slot, size_t first, unsigned bytes, const Reg& value) {
     std::replace(slot.bytes.begin(), slot.bytes.end(), Byte::spill, Byte::misc);
     std::fill_n(slot.bytes.begin() + static_cast<ptrdiff_t>(first), 4, Byte::spill);
     slot.spilled = Reg::scalar(truncated32(value.number));
-    if (value.number.full.umax <= UINT32_MAX) slot.spilled.id = value.id;
+    if (value.number.full.umax > UINT32_MAX) return;
+    slot.spilled.id = value.id;
+    slot.spilled.delta = value.delta;
     return;
   }
   std::fill_n(slot.bytes.begin() + static_cast<ptrdiff_t>(first), bytes,
@@ -151,10 +153,9 @@ Checked<Reg> read_stack(Walk& walk, const Place& place, unsigned bytes) {
   }
   const auto number = number_in(walk, place, slot, first, bytes);
   if (!number) return std::unexpected(number.error());
-  Reg value = Reg::scalar(*number);
+  const Reg value = Reg::scalar(*number);
   const bool narrow = slot != nullptr && bytes == 4 && slot->bytes[first] == Byte::spill;
-  if (narrow) value.id = slot->spilled.id;
-  return value;
+  return narrow ? slot->spilled : value;
 }
 
 Checked<> write_stack(Walk& walk, const Place& place, unsigned bytes, const Reg& value) {

@@ -32,6 +32,7 @@ void forget_single_ids(State& state) {
     if (reg.kind != Kind::scalar || reg.id == 0) return;
     const auto [from, to] = std::equal_range(ids.begin(), ids.end(), reg.id);
     if (to - from < 2) reg.id = 0;
+    if (reg.id == 0) reg.delta = 0;
   });
 }
 

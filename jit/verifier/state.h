@@ -38,9 +38,11 @@ struct Reg {
   // about one holds for all. Pointers that may be NULL: all are, or none. Packet pointers: the same
   // variable part. Values of maps with a lock: of the same element.
   uint32_t id = 0;
-  uint32_t ref = 0;   // the reference (State::refs) that it comes from; 0: none
-  uint32_t size = 0;  // memory: bytes of it. Packet: bytes behind `number` known to be there.
-  int32_t fixed = 0;  // packet: the constant part of the offset
+  uint32_t ref = 0;        // the reference (State::refs) that it comes from; 0: none
+  int64_t delta = 0;       // scalars: what this copy was moved by, from what the id stands for
+  bool read_only = false;  // memory
+  uint32_t size = 0;       // memory: bytes of it. Packet: bytes behind `number` known to be there.
+  int32_t fixed = 0;       // packet: the constant part of the offset
   Scalar number;
 
   static Reg scalar(const Scalar& s) { return {.kind = Kind::scalar, .number = s}; }
@@ -104,6 +106,7 @@ struct Frame {
   uint32_t subprog = 0;
   uint32_t call_site = 0;  // in the caller's frame; a first frame has none
   Entered entered = Entered::called;
+  uint64_t turns = 0;  // of the callback that this frame's call runs, so far
   std::array<Reg, 11> regs{};
   std::vector<Slot> stack;  // slot n: bytes [-8(n+1), -8n); missing ones are uninitialised
 };
@@ -131,7 +134,9 @@ struct State {
   std::array<Reg, 11>& regs() { return frames.back().regs; }
   const std::array<Reg, 11>& regs() const { return frames.back().regs; }
   const Ref* find_ref(Ref::Kind kind) const;  // the newest of that kind
-  bool holds_lock() const { return find_ref(Ref::Kind::lock) != nullptr; }
+  bool holds_lock() const {
+    return find_ref(Ref::Kind::lock) != nullptr || find_ref(Ref::Kind::res_lock) != nullptr;
+  }
   // Forgets the reference, and every register and slot that comes from it.
   void release(uint32_t id);
 };

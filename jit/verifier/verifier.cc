@@ -61,6 +61,25 @@ Checked<> check_arena(const VerifierInput& input, const ProgramDef& program, con
   return {};
 }
 
+// What locks and timers in the values of its maps allow a program to be.
+Checked<> check_map_fields(const Object& object, const ProgramDef& program, ProgramType type,
+                           const Cfg& cfg) {
+  const bool socket = type == ProgramType::socket_filter;
+  const bool tracing = type == ProgramType::raw_tracepoint;
+  if (!socket && !tracing) return {};
+  for (size_t at = 0; at < program.insns.size(); ++at) {
+    const Insn& i = program.insns[at];
+    if (cfg.second_half[at] || !refers_to_map(i)) continue;
+    for (const MapField& field : object.maps[static_cast<size_t>(i.imm)].fields) {
+      if (field.kind != MapField::Kind::timer)
+        return verifier::fault(at, EINVAL, "{} progs cannot use bpf_spin_lock yet",
+                               socket ? "socket filter" : "tracing");
+      if (tracing) return verifier::fault(at, EINVAL, "tracing progs cannot use bpf_timer yet");
+    }
+  }
+  return {};
+}
+
 // The constants that a program's conditions are made of: where a loop's bounds come to rest.
 std::vector<int64_t> thresholds_of(const ProgramDef& program, const Cfg& cfg) {
   std::vector<int64_t> values{0};
@@ -102,7 +121,8 @@ class StackDepth {
  private:
   struct Chain {
     uint32_t bytes = 0;
-    uint32_t frames = 0;  // 0: not known yet
+    uint32_t calls = 0;   // functions of the chain with the most bytes
+    uint32_t frames = 0;  // of the longest chain; 0: not known yet
     bool open = false;    // being looked at
   };
 
@@ -121,14 +141,18 @@ class StackDepth {
          loop != found_.loops.end() && loop->first == n; ++loop)
       if (auto ok = add(loop->second, depth, below); !ok) return ok;
     const uint32_t own = (std::max(frame_bytes(found_.stack_depth[n]), 1u) + 15) / 16 * 16;
-    chains_[n] = {below.bytes + own, below.frames + 1};
+    chains_[n] = {below.bytes + own, below.calls + 1, below.frames + 1};
     return {};
   }
 
   Checked<> add(uint32_t callee, uint32_t depth, Chain& below) {
     if (auto ok = look_at(callee, depth + 1); !ok) return ok;
-    below.bytes = std::max(below.bytes, chains_[callee].bytes);
-    below.frames = std::max(below.frames, chains_[callee].frames);
+    const Chain& other = chains_[callee];
+    if (other.bytes > below.bytes) {
+      below.bytes = other.bytes;
+      below.calls = other.calls;
+    }
+    below.frames = std::max(below.frames, other.frames);
     return {};
   }
 
@@ -138,8 +162,8 @@ class StackDepth {
     if (chain.frames > verifier::kMaxFrames)
       return too_deep(program_.subprogs[root].start, chain.frames);
     if (chain.bytes <= static_cast<uint32_t>(verifier::kMaxStack)) return {};
-    return verifier::fault(0, EACCES, "combined stack size of the calls is {}. Too large",
-                           chain.bytes);
+    return verifier::fault(0, EACCES, "combined stack size of {} calls is {}. Too large",
+                           chain.calls, chain.bytes);
   }
 
   static std::unexpected<Fault> too_deep(uint32_t insn, uint32_t frames) {
@@ -206,6 +230,7 @@ class Verifier {
     if (auto ok = check_arena(input_, program_, *cfg); !ok) return ok;
     const CallTable none;
     const CallTable& functions = input_.functions == nullptr ? none : *input_.functions;
+    if (auto ok = check_map_fields(*input_.object, program_, *type, *cfg); !ok) return ok;
     auto live = verifier::compute_liveness(program_, *cfg, functions);
     auto repeats = verifier::find_repeats(program_, *cfg, functions);
     auto thresholds = thresholds_of(program_, *cfg);

@@ -44,7 +44,7 @@ class Widening {
     if (now.kind == Kind::arena || now.kind == Kind::uninit) return true;
     if (now.kind != Kind::scalar) return pointer(before, now);
     now.number = number(before.number, now.number);
-    if (!keep_bounds_ || before.id == 0) now.id = 0;
+    if (!keep_bounds_ || before.id == 0 || before.delta != now.delta) now.id = 0;
     return true;
   }
 
@@ -98,7 +98,7 @@ class Widening {
 
   bool pointer(const Reg& before, Reg& now) const {
     if (before.frame != now.frame || before.map != now.map || before.fixed != now.fixed ||
-        !same(before.ref, now.ref))
+        before.read_only != now.read_only || !same(before.ref, now.ref))
       return false;
     if (before.size != now.size && !now.is_packet()) return false;
     if (before.id != now.id && (now.is_packet() || now.kind == Kind::map_value)) return false;
@@ -130,6 +130,7 @@ bool widen(const State& before, State& now, std::span<const int64_t> thresholds,
   for (size_t f = 0; f < now.frames.size(); ++f) {
     const Frame& old = before.frames[f];
     Frame& frame = widened.frames[f];
+    frame.turns = std::min(frame.turns, old.turns);
     for (size_t r = 0; r < frame.regs.size(); ++r)
       if (!w.reg(old.regs[r], frame.regs[r])) frame.regs[r] = {};
     frame.stack.resize(std::max(frame.stack.size(), old.stack.size()));

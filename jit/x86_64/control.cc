@@ -127,6 +127,10 @@ void Emitter::emit_function_call(size_t at, const FunctionDesc& function) {
   if (counts_) mov(r11, r9);
   mov(r9, qword[rbp + kRunSlot]);
   if (counts_) mov(in_run(r9, offsetof(RunContext, turns_left)), r11);
+  if (function.follows_pointers) {
+    mov(in_run(r9, offsetof(RunContext, stack_top)), rbp);
+    mov(in_run(r9, offsetof(RunContext, stack_bytes)), stack_bytes_);
+  }
   mov(rax, reinterpret_cast<uint64_t>(function.function));
   call(rax);
   if (counts_) {

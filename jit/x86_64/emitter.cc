@@ -129,6 +129,7 @@ void Emitter::plan_frame(const FixedSubprog& subprog) {
   for (uint8_t bpf = 6; bpf <= 9; ++bpf) {
     if (uses[bpf]) saved_.push_back(reg64(bpf));
   }
+  stack_bytes_ = subprog.stack_bytes;
   frame_bytes_ = static_cast<int>(subprog.stack_bytes);
   may_goto_slot_ = subprog.has_may_goto ? frame_bytes_ += int{sizeof(MayGoto)} : 0;
   own_count_ = subprog.has_may_goto && others_count;

@@ -140,6 +140,7 @@ class Emitter : private Xbyak::CodeGenerator {
   // The current subprogram.
   std::vector<Reg64> saved_;
   std::deque<SlowPath> slow_paths_;
+  uint32_t stack_bytes_ = 0;
   int frame_bytes_ = 0;     // below rbp, without the saved registers
   int may_goto_slot_ = 0;   // MayGoto at [rbp - slot]; 0: none
   bool own_count_ = false;  // of may_goto, beside the run's

@@ -29,11 +29,9 @@ struct Run {
 // Whoever started the run does not wait, so that it is over when the turns are used up.
 const std::atomic<bool> kNobodyWaits{true};
 
-Run execute(const jit::Executable& program, Memory& memory, FunctionState& functions) {
-  jit::RunContext context;
+Run execute(const jit::Executable& program, Memory& memory, WorldRun& context) {
   const jit::ArenaView view = memory.arena().view();
   context.arena = &view;
-  context.user = &functions;
   context.turns_left = kFewTurns;
   context.cancelled = &kNobodyWaits;
   Run run;
@@ -76,10 +74,10 @@ Outcome check_program(const jit::Object& object, uint64_t seed) {
   std::optional<Run> first;
   for (const uint64_t poison : kPoisons) {
     Memory memory(seed);
-    FunctionState functions;
-    Oracle oracle(object, *verified, record, memory, functions, poison);
+    WorldRun context;
+    Oracle oracle(object, *verified, record, memory, context, poison);
     const auto program = jit::make_interpreter(jit::fix_up(*verified, memory.binding()), &oracle);
-    Run run = execute(*program, memory, functions);
+    Run run = execute(*program, memory, context);
     outcome.insns += oracle.insns();
     outcome.finding = oracle.finding();
     if (outcome.finding.empty() && first)
@@ -88,7 +86,7 @@ Outcome check_program(const jit::Object& object, uint64_t seed) {
     if (!first) first = std::move(run);
   }
   Memory memory(seed);
-  FunctionState functions;
+  WorldRun context;
   const auto compiled =
       jit::make_executable(jit::fix_up(*verified, memory.binding()), jit::Mode::compile);
   if (!compiled) {
@@ -96,7 +94,7 @@ Outcome check_program(const jit::Object& object, uint64_t seed) {
     return outcome;
   }
   outcome.finding =
-      compare(*first, execute(**compiled, memory, functions), "interpreted and compiled");
+      compare(*first, execute(**compiled, memory, context), "interpreted and compiled");
   return outcome;
 }
 

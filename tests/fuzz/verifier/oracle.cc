@@ -134,8 +134,7 @@ class Oracle::Match {
       case Kind::map_value:
         return in_map(reg, value);
       case Kind::memory:
-        return in_memory(reg, value, oracle_.functions_.given) ||
-               in_memory(reg, value, oracle_.lent_);
+        return in_memory(reg, value, oracle_.run_.given) || in_memory(reg, value, oracle_.lent_);
       case Kind::callback:
         return value == reg.map;
       default:

@@ -45,12 +45,12 @@ class Oracle final : public jit::InterpreterObserver {
  public:
   // `poison` is what a program finds where it must not read.
   Oracle(const jit::Object& object, const jit::VerifiedProgram& program, const StateRecord& record,
-         Memory& memory, const FunctionState& functions, uint64_t poison)
+         Memory& memory, const WorldRun& run, uint64_t poison)
       : object_(object),
         program_(program),
         record_(record),
         memory_(memory),
-        functions_(functions),
+        run_(run),
         poison_(poison) {}
 
   void entered(std::span<uint64_t, 11> regs, std::span<std::byte> stack) override;
@@ -91,7 +91,7 @@ class Oracle final : public jit::InterpreterObserver {
   const jit::VerifiedProgram& program_;
   const StateRecord& record_;
   Memory& memory_;
-  const FunctionState& functions_;
+  const WorldRun& run_;
   const uint64_t poison_;
   std::vector<Frame> frames_;
   // Memory that callers lent to global functions: address, bytes.

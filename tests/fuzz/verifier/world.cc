@@ -17,7 +17,7 @@ using jit::RunContext;
 
 constexpr uint32_t kMostTurns = 1u << 23;  // of bpf_loop and iterators, as in the kernel
 
-FunctionState& state_of(RunContext* run) { return *static_cast<FunctionState*>(run->user); }
+WorldRun& state_of(RunContext* run) { return *static_cast<WorldRun*>(run); }
 
 uint64_t number(int64_t n) { return static_cast<uint64_t>(n); }
 

@@ -60,8 +60,8 @@ class Memory {
   std::vector<std::unique_ptr<jit::BoundMap>> maps_;
 };
 
-// What the functions of one run know (RunContext::user).
-struct FunctionState {
+// One run, with what its functions know.
+struct WorldRun : jit::RunContext {
   uint64_t random = 1;
   // The memory that functions gave out: iterators' values.
   std::vector<std::pair<uint64_t, uint64_t>> given;  // address, bytes

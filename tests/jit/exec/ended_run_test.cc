@@ -21,7 +21,7 @@ uint64_t g_rounds = 0;
 
 // void hold(): something that the run has to give back.
 uint64_t hold(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, RunContext* run) {
-  EXPECT_TRUE(run->held.add(&g_released, [](void* what) { ++*static_cast<int*>(what); }));
+  EXPECT_TRUE(run->held.add(&g_released, [](void* what, RunContext*) { ++*static_cast<int*>(what); }));
   return 0;
 }
 const FunctionDesc kHold{.name = "hold", .function = hold};
@@ -253,7 +253,7 @@ TEST(Held, IsReleasedLatestFirstAndHasALastPlace) {
   };
   std::vector<One> ones;
   for (int n = 0; n < static_cast<int>(Held::kMost) + 1; ++n) ones.push_back({&order, n});
-  const auto release = [](void* what) {
+  const auto release = [](void* what, RunContext*) {
     auto* one = static_cast<One*>(what);
     one->order->push_back(one->number);
   };
@@ -264,7 +264,7 @@ TEST(Held, IsReleasedLatestFirstAndHasALastPlace) {
   EXPECT_FALSE(held.remove(&ones[1]));
   EXPECT_FALSE(held.holds(&ones[1]));
   EXPECT_TRUE(held.holds(&ones[2]));
-  held.release_all();
+  held.release_all(nullptr);
   EXPECT_EQ(order.size(), Held::kMost - 1);
   EXPECT_EQ(order.front(), static_cast<int>(Held::kMost));
   EXPECT_EQ(order.back(), 0);

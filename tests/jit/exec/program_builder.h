@@ -75,6 +75,9 @@ class FixedProgramTestPeer {
     program->counts_.resize(program->insns_.size());
     program->counts_[insn] = true;
   }
+  static void set_maps(FixedProgram* program, std::vector<const BoundMap*> maps) {
+    program->maps_ = std::move(maps);
+  }
   static void set_lines(FixedProgram* program, std::vector<LineInfo> lines) {
     program->lines_ = std::move(lines);
   }

@@ -1,0 +1,24 @@
+// Text after a format string of the kernel's BPF dialect, which checks more than printf: %d %i %u
+// %x %X with l and ll, %c, %s, %p and its kinds (%px, %ps, %pi4, %pI6, %pks …), flags and a width,
+// no precision. Arguments are 64-bit words; strings and addresses of the network are read from the
+// program's memory.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "jit/runtime.h"
+
+namespace uarena::jit {
+
+// MAX_BPRINTF_VARARGS.
+inline constexpr size_t kMaxFormatArguments = 12;
+
+// Writes what fits `room`, with a NUL if there is any room, and returns how long the whole text is,
+// without the NUL. -EINVAL: the format is not allowed, or wants more arguments.
+int64_t format_text(std::span<char> room, std::string_view format,
+                    std::span<const uint64_t> arguments, const RunContext* run);
+
+}  // namespace uarena::jit

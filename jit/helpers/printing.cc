@@ -1,0 +1,56 @@
+// Formatted text: into a buffer of the program's, or as a line of its log (trace_log.h), where the
+// kernel has its trace pipe.
+#include <array>
+#include <cstring>
+
+#include "jit/helpers/format.h"
+#include "jit/helpers/functions.h"
+#include "jit/trace_log.h"
+
+namespace uarena::jit::helpers {
+namespace {
+
+constexpr size_t kLineBytes = 1024;  // BPF_TRACE_PRINTK_SIZE
+
+uint64_t trace(uint64_t fmt, uint64_t fmt_size, std::span<const uint64_t> arguments,
+               RunContext* run) {
+  const auto* text = pointer<const char>(fmt);
+  const size_t length = ::strnlen(text, fmt_size);
+  if (length == fmt_size) return result(-EINVAL);  // no NUL
+  std::array<char, kLineBytes> line;
+  const int64_t formatted = format_text(line, {text, length}, arguments, run);
+  if (formatted >= 0 && run->log != nullptr) run->log->add(line.data());
+  return result(formatted);
+}
+
+bool bad_data(uint64_t data, uint64_t data_len) {
+  return data_len % 8 != 0 || data_len > kMaxFormatArguments * 8 || (data_len != 0 && data == 0);
+}
+
+}  // namespace
+
+// long bpf_trace_printk(const char *fmt, u32 fmt_size, ...)
+uint64_t trace_printk(uint64_t fmt, uint64_t fmt_size, uint64_t a, uint64_t b, uint64_t c,
+                      RunContext* run) {
+  const uint64_t arguments[] = {a, b, c};
+  return trace(fmt, fmt_size, arguments, run);
+}
+
+// long bpf_trace_vprintk(const char *fmt, u32 fmt_size, const void *data, u32 data_len)
+uint64_t trace_vprintk(uint64_t fmt, uint64_t fmt_size, uint64_t data, uint64_t data_len, uint64_t,
+                       RunContext* run) {
+  if (bad_data(data, data_len)) return result(-EINVAL);
+  return trace(fmt, fmt_size, {pointer<const uint64_t>(data), data_len / 8}, run);
+}
+
+// long bpf_snprintf(char *str, u32 str_size, const char *fmt, u64 *data, u32 data_len): the length
+// of the whole text with its NUL.
+uint64_t snprintf(uint64_t str, uint64_t str_size, uint64_t fmt, uint64_t data, uint64_t data_len,
+                  RunContext* run) {
+  if (bad_data(data, data_len)) return result(-EINVAL);
+  const int64_t length = format_text({pointer<char>(str), str_size}, pointer<const char>(fmt),
+                                     {pointer<const uint64_t>(data), data_len / 8}, run);
+  return result(length < 0 ? length : length + 1);
+}
+
+}  // namespace uarena::jit::helpers

@@ -1,0 +1,31 @@
+#include "jit/trace_log.h"
+
+#include <new>
+
+namespace uarena::jit {
+
+void TraceLog::add(std::string_view line) noexcept {
+  if (line.ends_with('\n')) line.remove_suffix(1);
+  const std::scoped_lock guard(lock_);
+  try {
+    lines_.emplace_back(line) += '\n';
+  } catch (const std::bad_alloc&) {
+    ++dropped_;
+    return;
+  }
+  bytes_ += lines_.back().size();
+  while (bytes_ > kMostBytes) {
+    bytes_ -= lines_.front().size();
+    lines_.pop_front();
+    ++dropped_;
+  }
+}
+
+TraceLog::Content TraceLog::content() const {
+  const std::scoped_lock guard(lock_);
+  Content all{.text = {}, .dropped = dropped_};
+  for (const std::string& line : lines_) all.text += line;
+  return all;
+}
+
+}  // namespace uarena::jit
