@@ -104,12 +104,14 @@ std::vector<int64_t> thresholds_of(const ProgramDef& program, const Cfg& cfg) {
 
 uint32_t frame_bytes(int depth) { return (static_cast<uint32_t>(depth) + 7) / 8 * 8; }
 
-// 512 bytes for the deepest chain of calls and of callbacks that calls run; a frame counts as at
-// least 16, as in the kernel. A timer's callback begins a chain of its own.
-class StackDepth {
+// Chains of calls, and of callbacks that calls run: 8 functions and 512 bytes of stack at most; a
+// frame counts as at least 16, as in the kernel. A timer's callback begins a chain of its own. Only
+// now is it known which functions are called back, and global ones were not walked where they are
+// called, so a chain may still turn out to have no end.
+class Chains {
  public:
-  StackDepth(const ProgramDef& program, const Cfg& cfg, const Findings& found)
-      : cfg_(cfg), found_(found), chain_(program.subprogs.size()) {}
+  Chains(const ProgramDef& program, const Cfg& cfg, const Findings& found)
+      : program_(program), cfg_(cfg), found_(found), chain_(program.subprogs.size()) {}
 
   Checked<> check() {
     if (auto ok = check_from(0); !ok) return ok;
@@ -119,35 +121,47 @@ class StackDepth {
   }
 
  private:
-  // Chains are at most 8 deep: calls were checked, callbacks were walked.
   struct Chain {
     uint32_t bytes = 0;  // 0: not known yet
     unsigned calls = 0;  // functions in it
   };
 
-  Chain chain(uint32_t n) {
-    if (chain_[n].bytes != 0) return chain_[n];
-    Chain below;
-    const auto deepest = [&](uint32_t callee) {
-      const Chain other = chain(callee);
-      if (other.bytes > below.bytes) below = other;
-    };
-    for (const uint32_t callee : cfg_.callees[n]) deepest(callee);
+  std::vector<uint32_t> callees(uint32_t n) const {
+    std::vector<uint32_t> all = cfg_.callees[n];
     for (auto loop = found_.loops.lower_bound({n, 0});
          loop != found_.loops.end() && loop->first == n; ++loop)
-      deepest(loop->second);
-    return chain_[n] = {
-               below.bytes + (std::max(frame_bytes(found_.stack_depth[n]), 1u) + 15) / 16 * 16,
-               below.calls + 1};
+      all.push_back(loop->second);
+    return all;
+  }
+
+  // The deepest chain from `n`, which `above` functions lead to. A chain without an end is too deep
+  // soon enough.
+  Checked<Chain> chain(uint32_t n, unsigned above) {
+    if (above >= verifier::kMaxFrames)
+      return verifier::fault(program_.subprogs[n].start, E2BIG,
+                             "the call stack of {} frames is too deep", above + 1);
+    if (chain_[n].bytes != 0 && above + chain_[n].calls <= verifier::kMaxFrames) return chain_[n];
+    Chain below;
+    unsigned calls = 0;
+    for (const uint32_t callee : callees(n)) {
+      const auto other = chain(callee, above + 1);
+      if (!other) return other;
+      calls = std::max(calls, other->calls);
+      if (other->bytes > below.bytes) below = *other;
+    }
+    const uint32_t own = (std::max(frame_bytes(found_.stack_depth[n]), 1u) + 15) / 16 * 16;
+    return chain_[n] = {below.bytes + own, calls + 1};
   }
 
   Checked<> check_from(uint32_t root) {
-    const Chain deepest = chain(root);
-    if (deepest.bytes <= static_cast<uint32_t>(verifier::kMaxStack)) return {};
+    const auto deepest = chain(root, 0);
+    if (!deepest) return std::unexpected(deepest.error());
+    if (deepest->bytes <= static_cast<uint32_t>(verifier::kMaxStack)) return {};
     return verifier::fault(0, EACCES, "combined stack size of {} calls is {}. Too large",
-                           deepest.calls, deepest.bytes);
+                           deepest->calls, deepest->bytes);
   }
 
+  const ProgramDef& program_;
   const Cfg& cfg_;
   const Findings& found_;
   std::vector<Chain> chain_;  // per subprogram
@@ -223,7 +237,7 @@ class Verifier {
                           std::move(repeats),
                           std::move(thresholds)};
     if (auto ok = walk(subject); !ok) return ok;
-    return StackDepth(program_, subject.cfg, outcome_->found).check();
+    return Chains(program_, subject.cfg, outcome_->found).check();
   }
 
   // Where joining early loses a bound that the program needs, a patient walk may still show that
