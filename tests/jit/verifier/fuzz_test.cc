@@ -142,6 +142,8 @@ class Checker {
     const Value a = read(i.dst);
     Value b = number(static_cast<uint64_t>(int64_t{i.imm}));
     if (uses_register(i.code)) b = read(i.src);
+    if (wide && op == kSub && a.tag == Tag::stack && b.tag == Tag::stack)
+      return write(i.dst, number(a.bits - b.bits - uint64_t{512} * (a.frame - b.frame)));
     if (a.pointer() || b.pointer()) {
       const bool moves = wide && (op == kAdd || (op == kSub && a.pointer())) &&
                          (a.tag == Tag::number || b.tag == Tag::number);
