@@ -229,8 +229,9 @@ class Frame {
         return next;
       case kJcond:
         if (--may_goto_.count != 0 && --run_.turns_left != 0) return next;
-        return renew_may_goto(reinterpret_cast<uint64_t>(&may_goto_), &run_) ? next
-                                                                             : target(insn, next);
+        if (renew_may_goto(reinterpret_cast<uint64_t>(&may_goto_), &run_)) return next;
+        if (run_.ended) run_.end(static_cast<uint32_t>(pc));
+        return target(insn, next);
       default:
         break;
     }

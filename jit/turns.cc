@@ -22,6 +22,13 @@ bool run_goes_on(RunContext* run, uint64_t now) {
   return !over;
 }
 
+// Past the limit each may_goto goes to its target, where a program finds its end, unless that way
+// leads back to a may_goto for ever.
+void note_turn_after_limit(RunContext* run) {
+  run->may_goto_expired = true;
+  if (++run->turns_after_limit > kTurns) run->end(RunContext::kNowhere);
+}
+
 bool frame_goes_on(MayGoto* state, uint64_t now) {
   if (state->started_ns == 0) state->started_ns = now;
   return now - state->started_ns < kMayGotoNs;
@@ -46,7 +53,9 @@ bool renew_turns(uint64_t insn, RunContext* run) noexcept {
 bool renew_may_goto(uint64_t may_goto, RunContext* run) noexcept {
   auto* state = reinterpret_cast<MayGoto*>(may_goto);
   const uint64_t now = monotonic_ns();
-  if (run_goes_on(run, now)) {
+  if (!run_goes_on(run, now)) {
+    note_turn_after_limit(run);
+  } else {
     if (state->count != 0) return true;
     if (frame_goes_on(state, now)) {
       state->count = kTurns;
@@ -60,7 +69,9 @@ bool renew_may_goto(uint64_t may_goto, RunContext* run) noexcept {
 
 bool renew_shared_may_goto(uint64_t may_goto, RunContext* run) noexcept {
   const uint64_t now = monotonic_ns();
-  if (run_goes_on(run, now) && frame_goes_on(reinterpret_cast<MayGoto*>(may_goto), now))
+  if (!run_goes_on(run, now))
+    note_turn_after_limit(run);
+  else if (frame_goes_on(reinterpret_cast<MayGoto*>(may_goto), now))
     return true;
   run->turns_left = 1;
   run->may_goto_expired = true;

@@ -3,7 +3,8 @@
 // ends (InsnFacts::budget). All loops of a run count down one number, which compiled code keeps in
 // a register; when it is used up the clock is read, and the two differ in what follows:
 //  - a may_goto says "go on" until its frame has looped for 250 ms, then it goes to its target, as
-//    in the kernel. It does so too when the run's limit is over;
+//    in the kernel. It does so too when the run's limit is over, and a program that goes round in
+//    circles even then is ended;
 //  - at a loop head the run goes on until its limit (10 s) is over, or nobody waits for it any
 //  more;
 //    then it ends there: all its frames are left at once, what it holds is released (held.h), and
@@ -32,8 +33,9 @@ using RenewFn = bool (*)(uint64_t what, RunContext* run);
 // `what`: the loop head's instruction. False: the run has ended there.
 bool renew_turns(uint64_t insn, RunContext* run) noexcept;
 
-// `what`: the frame's MayGoto. False: its time is over, go to the target; the count is left at 1,
-// so that every later may_goto of the frame comes here and ends, too.
+// `what`: the frame's MayGoto. False: the run has ended (RunContext::ended), or the time is over:
+// go to the target; the count is left at 1, so that every later may_goto of the frame comes here,
+// too.
 bool renew_may_goto(uint64_t may_goto, RunContext* run) noexcept;         // counts its own
 bool renew_shared_may_goto(uint64_t may_goto, RunContext* run) noexcept;  // counts the run's
 

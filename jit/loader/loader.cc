@@ -1,6 +1,5 @@
 // From the bytes of an object file to an Object. What each step refuses is said in its own unit;
 // errors name the file's part and say what is expected.
-#include <algorithm>
 #include <map>
 
 #include "jit/loader/btf_view.h"
@@ -88,17 +87,6 @@ Result<Object> load_object(std::span<const std::byte> elf_untrusted) {
                 "the object has no program: expected a global function in a section such as "
                 "SEC(\"syscall\")");
   return object;
-}
-
-const LineInfo* line_of(const ProgramDef& program, size_t insn) {
-  const auto after = std::ranges::upper_bound(program.lines, insn, {}, &LineInfo::insn);
-  if (after == program.lines.begin()) return nullptr;
-  const LineInfo& line = *(after - 1);
-  // A function without lines of its own does not belong to the last line of the one before it.
-  for (const Subprog& subprog : program.subprogs)
-    if (insn >= subprog.start && insn < uint64_t{subprog.start} + subprog.count)
-      return line.insn >= subprog.start ? &line : nullptr;
-  return nullptr;
 }
 
 }  // namespace uarena::jit

@@ -15,6 +15,7 @@
 #include "jit/verifier/fault.h"
 #include "jit/verifier/liveness.h"
 #include "jit/verifier/loops.h"
+#include "jit/verifier/print.h"
 #include "jit/verifier/state.h"
 
 namespace uarena::jit::verifier {
@@ -167,8 +168,5 @@ State drained(Walk& walk, const Reg& iterator);
 void lock_taken(Walk& walk, const Reg& lock, Ref::Kind kind);
 // Nothing may be held where `what` ends ("BPF_EXIT instruction in main prog").
 Checked<> check_nothing_held(Walk& walk, std::string_view what);
-
-// As the kernel names it in "R1 type=scalar expected=fp".
-std::string type_name(const Reg& reg);
 
 }  // namespace uarena::jit::verifier

@@ -288,39 +288,4 @@ Checked<Arguments> check_arguments(Walk& walk, const FunctionDesc& function) {
   return call.found;
 }
 
-std::string type_name(const Reg& reg) {
-  const auto named = [&](const char* name) {
-    return std::string(name) + (reg.or_null ? "_or_null" : "");
-  };
-  switch (reg.kind) {
-    case Kind::uninit:
-      return "?";
-    case Kind::scalar:
-      return "scalar";
-    case Kind::ctx:
-      return named("ctx");
-    case Kind::stack:
-      return named("fp");
-    case Kind::map_value:
-      return named("map_value");
-    case Kind::map_key:
-      return named("map_key");
-    case Kind::memory:
-      return reg.ref != 0 ? named("ringbuf_mem") : named("mem");
-    case Kind::packet:
-      return named("pkt");
-    case Kind::packet_meta:
-      return named("pkt_meta");
-    case Kind::packet_end:
-      return named("pkt_end");
-    case Kind::map_ptr:
-      return named("map_ptr");
-    case Kind::callback:
-      return named("func");
-    case Kind::arena:
-      return "arena";
-  }
-  return "?";
-}
-
 }  // namespace uarena::jit::verifier

@@ -66,8 +66,7 @@ Checked<> check_parameter(Walk& walk, unsigned n, const Param& param) {
         return walk.fail(EINVAL, "R{} is not a pointer to arena or scalar.", n);
       return {};
     case Param::Kind::ctx:
-      if (reg.kind != Kind::ctx || reg.or_null)
-        return walk.fail(EINVAL, "arg#{} expects pointer to ctx", n - 1);
+      if (reg.kind != Kind::ctx) return walk.fail(EINVAL, "arg#{} expects pointer to ctx", n - 1);
       if (reg.number.value() != uint64_t{0})
         return walk.fail(EACCES, "dereference of modified ctx ptr R{} off={} disallowed", n,
                          to_string(reg.number));

@@ -19,7 +19,6 @@ struct Cfg {
   std::vector<bool> second_half;               // of an ld_imm64
   std::vector<bool> join_point;                // more than one way leads here
   std::vector<bool> reaches_exit;              // the function may end from here
-  std::vector<bool> uncounted;                 // may lie on a circle that no may_goto counts
   std::vector<std::vector<uint32_t>> callees;  // per subprogram, each once
   std::vector<uint32_t> callees_first;         // subprograms, callees before their callers
 };
@@ -34,9 +33,6 @@ uint32_t call_target(const Cfg& cfg, const ProgramDef& program, size_t at);
 
 // The subprogram whose address the ld_imm64 at `at` (src kPseudoFunc) gives.
 uint32_t callback_target(const Cfg& cfg, const ProgramDef& program, size_t at);
-
-// Cfg::uncounted (circles.cc). Part of check_structure.
-std::vector<bool> find_circles(const ProgramDef& program, const Cfg& cfg);
 
 // One instruction on its own (opcode, fields, registers). Part of check_structure.
 Checked<> check_encoding(const Object& object, const ProgramDef& program, size_t at);

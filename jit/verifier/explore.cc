@@ -7,8 +7,8 @@
 // it will be found there; but then nobody has shown that the program gets out of this circle. So
 // such a return is only taken where a loop's head is, and the head gets a budget: of every circle
 // among remembered states at least one edge leads to an open node, so every endless run uses up
-// that budget. A may_goto has one of its own (K54), but only for those that fall through it
-// (circles.cc). A circle without any branch has no way out, and is an error.
+// that budget. A may_goto has one of its own (K54). A circle without any branch has no way out, and
+// is an error.
 #include "jit/verifier/explore.h"
 
 #include <algorithm>
@@ -16,6 +16,7 @@
 #include <optional>
 
 #include "jit/verifier/print.h"
+#include "jit/verifier/walk_log.h"
 
 namespace uarena::jit::verifier {
 namespace {
@@ -31,8 +32,6 @@ constexpr size_t kMaxStateBytes = size_t{256} << 20;
 // times the program.
 constexpr uint64_t kCheapInsns = 20'000;
 constexpr uint64_t kCheapPasses = 20;
-// The newest steps of a path keep their text.
-constexpr size_t kLoggedSteps = 4096;
 constexpr unsigned kMinDistance = 8;  // instructions between two remembered states
 
 struct Node {
@@ -65,6 +64,8 @@ struct Path {
   size_t at = 0;
   Node* parent = nullptr;
   size_t length = 0;      // of the trace
+  size_t log_place = 0;   // where the log's text ended
+  size_t from = 0;        // the instruction at which it began to wait
   uint64_t forks = 0;     // branches with two ways, so far
   unsigned distance = 0;  // instructions since a state was remembered
 };
@@ -75,26 +76,22 @@ class Explorer {
       : subject_(subject),
         limits_(limits),
         found_(subject.program),
-        nodes_(subject.program.insns.size() + 1) {}
+        nodes_(subject.program.insns.size() + 1),
+        log_(subject, limits.log_level) {}
 
   Outcome run() {
     Checked<> verdict = walk_from(program_entry(), 0);
     while (verdict && !all_walked()) verdict = walk_next();
     Outcome out{verdict, std::move(found_), statistics_, widened_, {}, {}, {}};
     if (!verdict) {
-      for (const Step& step : trace_) out.path.push_back(step.insn);
-      if (!path_.state.frames.empty()) out.last_state = to_string(path_.state);
+      out.path = std::move(trace_);
+      if (!path_.state.frames.empty()) out.last_state = to_string(path_.state, subject_.object);
     }
-    out.log = limits_.log_level >= 2 ? std::move(log_) : path_log();
+    out.log = log_.take();
     return out;
   }
 
  private:
-  struct Step {
-    uint32_t insn;
-    std::string note;  // with a log: the state before it
-  };
-
   // --- walks of their own ---
 
   bool all_walked() const {
@@ -129,6 +126,7 @@ class Explorer {
     const auto root = remember(subject_.program.insns.size(), nullptr, 0);
     UARENA_ASSERT(root.has_value(), "the first state was refused");
     path_.at = at;
+    log_.begin(path_.state.top().subprog, at, path_.state);
     Checked<> verdict;
     while (verdict && next_path()) verdict = walk_path();
     return verdict;
@@ -142,6 +140,7 @@ class Explorer {
     waiting_.pop_back();
     state_bytes_ -= bytes_of(path_.state);
     trace_.resize(path_.length);
+    log_.go_back(path_.log_place, path_.from, path_.at, path_.state);
     walking_ = true;
     return true;
   }
@@ -163,13 +162,15 @@ class Explorer {
         return fault(at, E2BIG, "too complex: {} instructions walked", limits_.insns);
       if (statistics_.insns % kLookAtClock == 0)
         if (auto ok = check_time(at); !ok) return ok;
-      note_step(at);
+      trace_.push_back(static_cast<uint32_t>(at));
       if (must_compare(at)) {
         if (auto ok = compare(at); !ok) return ok;
         if (!walking_) return {};
       }
       if (limits_.sink != nullptr) limits_.sink->walk(at, path_.state);
+      log_.before(at, path_.state);
       if (auto ok = step(at); !ok) return ok;
+      if (walking_) log_.after(at, path_.at, path_.state);
     }
     return {};
   }
@@ -245,7 +246,8 @@ class Explorer {
     const auto fork = step_branch(walk);
     if (!fork) return std::unexpected(fork.error());
     if (!fork->taken.possible && !fork->fall.possible)  // never, while every step is sound
-      return fault(walk.at, EFAULT, "contradictory state: {}", to_string(path_.state));
+      return fault(walk.at, EFAULT, "contradictory state:{}",
+                   to_string(path_.state, subject_.object));
     const size_t target = jump_target(subject_.program, walk.at);
     if (fork->taken.possible && fork->fall.possible) {
       State taken = path_.state;
@@ -268,8 +270,8 @@ class Explorer {
     if (auto ok = make_room(state, at); !ok) return ok;
     ++path_.forks;
     ++path_.parent->waiting;
-    waiting_.push_back(
-        {std::move(state), target, path_.parent, trace_.size(), path_.forks, path_.distance});
+    waiting_.push_back({std::move(state), target, path_.parent, trace_.size(), log_.place(), at,
+                        path_.forks, path_.distance});
     return {};
   }
 
@@ -289,6 +291,7 @@ class Explorer {
   Checked<> compare(size_t at) {
     forget_dead(path_.state, at, subject_.live);
     if (walked_already(at)) {
+      log_.safe(at);
       end_path();
       return {};
     }
@@ -346,8 +349,7 @@ class Explorer {
     if (node.forks == path_.forks || !subject_.cfg.reaches_exit[at])
       return fault(at, EINVAL, "infinite loop detected at insn {}", at);
     // Calls end their loops, but many loops inside each other take for ever.
-    if (subject_.repeats[at] != Repeat::may_goto || subject_.cfg.uncounted[at])
-      found_.facts[at].budget = true;
+    if (subject_.repeats[at] != Repeat::may_goto) found_.facts[at].budget = true;
     end_path();
     return {};
   }
@@ -402,32 +404,9 @@ class Explorer {
     }
   }
 
-  // --- log ---
-
-  void note_step(size_t at) {
-    trace_.push_back({static_cast<uint32_t>(at), {}});
-    if (limits_.log_level < 1) return;
-    if (trace_.size() > kLoggedSteps) trace_[trace_.size() - 1 - kLoggedSteps].note = {};
-    std::string text = fmt::format("{}\n{}: {}\n", to_string(path_.state), at,
-                                   disassemble(subject_.program.insns, at));
-    if (limits_.log_level >= 2) append(log_, text);
-    trace_.back().note = std::move(text);
-  }
-
   void note_widened() {
     widened_ = true;
-    if (limits_.log_level >= 2) append(log_, "widened: " + to_string(path_.state) + "\n");
-  }
-
-  static void append(std::string& log, const std::string& text) {
-    if (log.size() + text.size() > 2 * kMaxLog) log.erase(0, log.size() - kMaxLog);
-    log += text;
-  }
-
-  std::string path_log() const {
-    std::string log;
-    for (const Step& step : trace_) append(log, step.note);
-    return log;
+    log_.widened(path_.state);
   }
 
   const Subject& subject_;
@@ -443,8 +422,8 @@ class Explorer {
   Path path_;
   bool walking_ = false;
   bool widened_ = false;
-  std::vector<Step> trace_;
-  std::string log_;
+  std::vector<uint32_t> trace_;  // the instructions of the path at hand
+  WalkLog log_;
 };
 
 }  // namespace

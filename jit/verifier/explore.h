@@ -45,9 +45,6 @@ struct Outcome {
   std::string log;             // level 2: everything walked; level 1: the path to the fault
 };
 
-// The log's largest size, bytes; what is older is left out.
-inline constexpr size_t kMaxLog = size_t{1} << 20;
-
 // The program itself, then each global function and each timer callback that was found on the way.
 Outcome explore(const Subject& subject, const Limits& limits);
 

@@ -4,7 +4,9 @@
 #include <optional>
 
 #include "jit/program.h"
+#include "jit/verifier/advice.h"
 #include "jit/verifier/explore.h"
+#include "jit/verifier/walk_log.h"
 
 namespace uarena::jit {
 
@@ -177,33 +179,34 @@ class StackDepth {
 };
 
 std::string source_of(const ProgramDef& program, size_t insn) {
-  const LineInfo* found = nullptr;
-  for (const LineInfo& line : program.lines) {
-    if (line.insn > insn) break;
-    found = &line;
-  }
-  if (found == nullptr) return disassemble(program.insns, insn);
-  const std::string_view file = found->file;
+  const LineInfo* line = line_of(program, insn);
+  if (line == nullptr) return disassemble(program.insns, insn);
+  const std::string_view file = line->file;
   const size_t slash = file.rfind('/');
-  std::string_view text = found->text;
+  std::string_view text = line->text;
   text.remove_prefix(std::min(text.find_first_not_of(" \t"), text.size()));
   return fmt::format("{}:{}: {}", file.substr(slash == std::string_view::npos ? 0 : slash + 1),
-                     found->line, text);
+                     line->line, text);
 }
 
-std::string path_text(const ProgramDef& program, const Outcome& outcome) {
+// Without a log: the newest part of the path to the fault, with its source lines and what was known
+// at its end.
+std::string path_text(const Object& object, const ProgramDef& program, const Outcome& outcome) {
   if (outcome.path.empty()) return {};
   const size_t from = outcome.path.size() > kShownSteps ? outcome.path.size() - kShownSteps : 0;
   std::string text = fmt::format("path of {} instructions", outcome.path.size());
   text += from > 0 ? fmt::format(", the last {}:\n", kShownSteps) : ":\n";
-  std::string last_source;
+  const LineInfo* shown = nullptr;
   for (size_t n = from; n < outcome.path.size(); ++n) {
-    const std::string source = source_of(program, outcome.path[n]);
-    if (source != last_source) text += fmt::format("; {}\n", source);
-    last_source = source;
-    text += fmt::format("{}: {}\n", outcome.path[n], disassemble(program.insns, outcome.path[n]));
+    const LineInfo* line = line_of(program, outcome.path[n]);
+    const bool same = line != nullptr && shown != nullptr && line->line == shown->line;
+    if (line != nullptr && !same) text += "; " + verifier::line_text(line) + "\n";
+    shown = line;
+    text += fmt::format("{}: {}\n", outcome.path[n],
+                        verifier::insn_text(object, program, outcome.path[n]));
   }
-  if (!outcome.last_state.empty()) text += outcome.last_state + "\n";
+  if (!outcome.last_state.empty())
+    text += fmt::format("{}:{}\n", outcome.path.back(), outcome.last_state);
   return text;
 }
 
@@ -288,13 +291,22 @@ class Verifier {
     return out;
   }
 
+  // The walk, the message, the kernel's line of figures, and what to do about it.
   std::string log_text(const Checked<>& accepted) const {
     std::string text = outcome_ ? outcome_->log : std::string{};
     if (text.size() > verifier::kMaxLog) text.erase(0, text.size() - verifier::kMaxLog);
-    if (outcome_ && !accepted) text += path_text(program_, *outcome_);
-    if (!accepted) return text + accepted.error().text + "\n";
-    return text + fmt::format("processed {} insns (limit {})\n", outcome_->statistics.insns,
-                              input_.insn_limit);
+    if (outcome_ && !accepted && input_.log_level == 0)
+      text += path_text(*input_.object, program_, *outcome_);
+    if (accepted && input_.log_level == 1) text.clear();
+    if (!accepted) text += accepted.error().text + "\n";
+    if (outcome_) {
+      const verifier::Statistics& s = outcome_->statistics;
+      text += fmt::format(
+          "processed {} insns (limit {}) max_states_per_insn {} total_states {} peak_states {}\n",
+          s.insns, input_.insn_limit, s.max_states_per_insn, s.total_states, s.peak_states);
+    }
+    if (!accepted) text += fmt::format("hint: {}\n", verifier::advice_for(accepted.error().text));
+    return text;
   }
 
   const VerifierInput& input_;

@@ -91,7 +91,8 @@ void Emitter::plan_program() {
   may_end_ = std::ranges::any_of(
       program_.functions(), [](const FunctionDesc* function) { return may_end_run(*function); });
   for (size_t at = 0; at < insns_.size() && !may_end_; ++at) may_end_ = program_.counts_at(at);
-  counts_ = may_end_ || std::ranges::any_of(program_.subprogs(), &FixedSubprog::has_may_goto);
+  may_end_ = may_end_ || std::ranges::any_of(program_.subprogs(), &FixedSubprog::has_may_goto);
+  counts_ = may_end_;
 }
 
 void Emitter::emit_subprog(size_t index) {

@@ -107,6 +107,7 @@ class Emitter : private Xbyak::CodeGenerator {
   void emit_turn(size_t at);
   void emit_may_goto(size_t at);
   void emit_check_ended(size_t at);
+  void emit_leave_here(size_t at);
   SlowPath& add_slow_path(SlowPath::Kind kind, size_t at);
   void emit_slow_paths();
   void emit_slow_path(SlowPath& slow);

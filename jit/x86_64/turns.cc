@@ -105,16 +105,22 @@ void Emitter::emit_slow_path(SlowPath& slow) {
       mov(r11, reinterpret_cast<uint64_t>(own_count_ ? &renew_may_goto : &renew_shared_may_goto));
       call(renew_label_);
       jnz(slow.resume, T_NEAR);
-      return jmp(insn_labels_[jump_target(slow.insn)], T_NEAR);
-    case SlowPath::Kind::ended: {
-      // The function may know nothing of where it was called.
-      const Xbyak::Address where = dword[r10 + offsetof(RunContext, ended_at)];
-      cmp(where, RunContext::kNowhere);
-      jnz(leave_label_, T_NEAR);
-      mov(where, static_cast<uint32_t>(slow.insn));
-      return jmp(leave_label_, T_NEAR);
-    }
+      mov(r10, qword[rbp + kRunSlot]);
+      cmp(byte[r10 + offsetof(RunContext, ended)], 0);
+      jz(insn_labels_[jump_target(slow.insn)], T_NEAR);
+      return emit_leave_here(slow.insn);
+    case SlowPath::Kind::ended:
+      return emit_leave_here(slow.insn);
   }
+}
+
+// Whoever ended the run, r10, may know nothing of where that was.
+void Emitter::emit_leave_here(size_t at) {
+  const Xbyak::Address where = dword[r10 + offsetof(RunContext, ended_at)];
+  cmp(where, RunContext::kNowhere);
+  jnz(leave_label_, T_NEAR);
+  mov(where, static_cast<uint32_t>(at));
+  jmp(leave_label_, T_NEAR);
 }
 
 // Calls r11(r10, run), a RenewFn, and keeps every register but r9, which is loaded anew; the answer

@@ -93,8 +93,8 @@ TEST_P(KernelVerifier, Verdict) {
   if (!accepts) expect_words(c, *answer);
   for (const test::StateExpectation& state : c.states) {
     if (state.only_ours) continue;
-    EXPECT_TRUE(test::log_says(answer->log, made->labels.at(state.label), state.text))
-        << "expected after " << state.label << ": " << state.text << "\n"
+    EXPECT_TRUE(test::log_says(answer->log, made->insn_at(state.at), state.text))
+        << "expected after " << state.at << ": " << state.text << "\n"
         << answer->log;
   }
 }

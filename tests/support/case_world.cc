@@ -174,6 +174,11 @@ void add_lines(const VerifierCase& c, const Assembly& assembly, const std::strin
 
 }  // namespace
 
+size_t CaseObject::insn_at(const std::string& label) const {
+  const auto found = labels.find(label);
+  return found != labels.end() ? found->second : std::strtoul(label.c_str(), nullptr, 10);
+}
+
 const jit::Object& case_world() {
   static const jit::Object world = load_world();
   return world;

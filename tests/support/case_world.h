@@ -14,6 +14,9 @@ namespace uarena::test {
 struct CaseObject {
   jit::Object object;                    // its one program is the case
   std::map<std::string, size_t> labels;  // instructions by label
+
+  // The instruction at a label, or the number itself.
+  size_t insn_at(const std::string& label) const;
 };
 
 inline constexpr uint64_t kCaseArenaAddress = 0x7e9000000000;

@@ -80,10 +80,10 @@ bool read_header_line(const std::string& line, VerifierCase& c) {
   if (word == "unprivileged") return c.unprivileged = rest.empty();
   if (word == "kernel") return read_kernel_line(rest, c);
   if (word == "state") {
-    const std::string label = take_word(rest);
+    const std::string at = take_word(rest);
     const bool only_ours = rest.starts_with("ours ");
     if (only_ours) take_word(rest);
-    c.states.push_back({label, rest, only_ours});
+    c.states.push_back({at, rest, only_ours});
     return !rest.empty();
   }
   if (word != "ctx" && word != "stack" && word != "fact" && word != "zeroed") return false;

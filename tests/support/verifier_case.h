@@ -11,8 +11,8 @@
 //     stack FUNCTION N           accepted: bytes of stack
 //     zeroed FUNCTION            accepted: its stack must be zeroed, as it may be read unwritten
 //     fact LABEL WORD            accepted: arena|stack|map|ctx|packet|memory|alu|dead|budget
-//     state LABEL TEXT           what the log of level 2 says after the instruction at LABEL, the
-//                                kernel's too; "ours" after LABEL: only ours
+//     state AT TEXT              what the log of level 2 says after an instruction (its number or
+//                                label), the kernel's log too; with "ours" before TEXT: only ours
 //     kernel accept|reject CLASS: reason
 //                                the live kernel differs; CLASS is one of the enum below
 //     kernel says [ERRNO] TEXT   same verdict, its own words
@@ -49,7 +49,7 @@ struct Difference {
 };
 
 struct StateExpectation {
-  std::string label;
+  std::string at;  // a label or a number
   std::string text;
   bool only_ours = false;
 };

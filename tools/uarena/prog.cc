@@ -203,7 +203,10 @@ Command load_command() {
       .summary = "verify, compile and keep the programs of an object",
       .details =
           "All of them or none. A rejection (exit 7) names the instruction and the "
-          "source line. With -j the log of a load that succeeded is the key \"log\".",
+          "source line. The verifier's log reads like the kernel's: level 1 is the path to the "
+          "fault with what was known at each instruction, level 2 the whole walk, both with the "
+          "source lines; of a rejection the last line says what to change. With -j the log of a "
+          "load that succeeded is the key \"log\".",
       .example = "uarena prog load list.bpf.o --arena heap",
       .run = load};
 }

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <optional>
 
+#include "jit/verifier/analysis.h"
 #include "jit/verifier/print.h"
 
 namespace uarena::fuzz {
@@ -15,6 +16,7 @@ namespace {
 
 using jit::verifier::Byte;
 using jit::verifier::Entered;
+using jit::verifier::is_global;
 using jit::verifier::Kind;
 using jit::verifier::Reg;
 using jit::verifier::Slot;
@@ -33,10 +35,6 @@ Calls calls_of(const State& state) {
 uint32_t subprog_at(const jit::ProgramDef& def, size_t insn) {
   const auto found = std::ranges::find(def.subprogs, insn, &jit::Subprog::start);
   return static_cast<uint32_t>(found - def.subprogs.begin());
-}
-
-bool is_global(const jit::ProgramDef& def, uint32_t n) {
-  return n != 0 && def.subprogs[n].global && !def.subprogs[n].params.empty();
 }
 
 }  // namespace
@@ -85,7 +83,7 @@ class Oracle::Match {
 
   bool differs(const std::string& place, const Reg& reg, uint64_t value) {
     difference_ = fmt::format("{} = {:#x} ({}) is not in {}", place, value,
-                              static_cast<int64_t>(value), to_string(reg));
+                              static_cast<int64_t>(value), to_string(reg, oracle_.object_, 0));
     return false;
   }
 
@@ -247,7 +245,7 @@ void Oracle::check_state(size_t insn) {
   }
   find(fmt::format("insn {} ({}): in none of {} states; of the last one: {}\n{}", insn,
                    disassemble(program_.def().insns, insn), all.size(), difference,
-                   to_string(all.back())));
+                   to_string(all.back(), object_)));
 }
 
 // Arena accesses are made safe at run time; all others must be right.

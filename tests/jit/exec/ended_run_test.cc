@@ -21,7 +21,8 @@ uint64_t g_rounds = 0;
 
 // void hold(): something that the run has to give back.
 uint64_t hold(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, RunContext* run) {
-  EXPECT_TRUE(run->held.add(&g_released, [](void* what, RunContext*) { ++*static_cast<int*>(what); }));
+  EXPECT_TRUE(
+      run->held.add(&g_released, [](void* what, RunContext*) { ++*static_cast<int*>(what); }));
   return 0;
 }
 const FunctionDesc kHold{.name = "hold", .function = hold};

@@ -93,6 +93,24 @@ TEST_P(Engine, MayGotosOfARunEndTogether) {
   EXPECT_GE(std::chrono::steady_clock::now() - start, std::chrono::milliseconds(20));
 }
 
+// The way out of a may_goto may lead back to it, and then nothing but the end of the run ends it.
+TEST_P(Engine, MayGotosThatLeadBackEndTheRun) {
+  const auto circle = program(
+      "r1 = 1\n"
+      "again:\n"
+      "may_goto out\n"
+      "r3 = 1\n"
+      "out:\n"
+      "if r1 != 5 goto again\n"
+      "r0 = 0\n"
+      "exit\n");
+  RunContext context;
+  context.limit_ns = 1'000'000;
+  circle->run({}, context);
+  EXPECT_TRUE(context.ended);
+  EXPECT_EQ(context.ended_at, 1U);
+}
+
 // Somebody else says that nobody waits for the run.
 TEST_P(Engine, ACancelledRunEndsItsLoops) {
   const auto endless = program("again:\nmay_goto done\ngoto again\ndone:\nr0 = 7\nexit\n");
