@@ -272,6 +272,9 @@ Checked<> check_argument(Call& call, unsigned n) {
       return check_constant(call, n);
     case ArgKind::ctx:
       if (reg.kind != Kind::ctx) return wrong_type(call, n, "ctx");
+      if (reg.number.value() != uint64_t{0})
+        return call.walk.fail(EACCES, "dereference of modified ctx ptr R{} off={} disallowed", n,
+                              to_string(reg.number));
       return {};
     case ArgKind::const_string:
       return check_string(call, n);
