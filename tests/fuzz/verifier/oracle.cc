@@ -104,7 +104,8 @@ class Oracle::Match {
   bool holds(const Reg& reg, uint64_t value) {
     if (reg.kind == Kind::uninit) return true;
     if (reg.id != 0 && (reg.kind == Kind::scalar || reg.or_null)) {
-      const uint64_t fate = reg.kind == Kind::scalar ? value : value == 0;
+      const uint64_t fate =
+          reg.kind == Kind::scalar ? value - static_cast<uint64_t>(reg.delta) : value == 0;
       const auto [same, added] = fates_.emplace(std::pair(reg.kind == Kind::scalar, reg.id), fate);
       if (!added && same->second != fate) return false;
     }
