@@ -293,7 +293,11 @@ Checked<> check_argument(Call& call, unsigned n) {
       return check_stack_object(call, n);
     case ArgKind::ringbuf_record:
       return check_record(call, n);
-    default:  // anything; memory is checked with its size, which is the next argument
+    case ArgKind::anything:  // K72
+      if (reg.is_broker_pointer())
+        return call.walk.fail(EACCES, "R{} leaks addr into helper function", n);
+      return {};
+    default:  // memory is checked with its size, which is the next argument
       return {};
   }
 }

@@ -33,6 +33,7 @@ Run execute(const jit::Executable& program, Memory& memory, WorldRun& context) {
   const jit::ArenaView view = memory.arena().view();
   context.arena = &view;
   context.turns_left = kFewTurns;
+  context.turns_after_limit = jit::kTurns - kFewTurns;
   context.cancelled = &kNobodyWaits;
   Run run;
   run.result = program.run(memory.ctx(), context);

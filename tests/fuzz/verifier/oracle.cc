@@ -205,8 +205,9 @@ void Oracle::begin(size_t insn) {
 // executes no more instructions than the walk had; a global function has a walk of its own.
 void Oracle::check_end(const jit::RunContext& run) {
   Frame& frame = frames_[frames_.back().root];
-  if (run.turns_left != frame.turns) {
-    frame.turns = run.turns_left;
+  const uint64_t turns = run.turns_left + run.turns_after_limit;
+  if (turns != frame.turns) {
+    frame.turns = turns;
     frame.since_turn = 0;
   } else if (++frame.since_turn > program_.insns_processed()) {
     find("the run would never end: no turns of its loops are counted");

@@ -72,7 +72,7 @@ class Oracle final : public jit::InterpreterObserver {
     size_t last = 0;  // the instruction before
     bool fresh = true;
     const StateRecord::PerInsn* states = nullptr;
-    uint64_t turns = 0;       // RunContext::turns_left, and
+    uint64_t turns = 0;       // counted by RunContext, and
     uint64_t since_turn = 0;  // how many instructions of this frame's walk ago it was another
     uint64_t top() const { return regs[10]; }
   };
