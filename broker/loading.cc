@@ -90,8 +90,10 @@ Result<void> Loading::bind_maps() {
     jit::BoundMap& bound = object_->bound.emplace_back();
     bound.kind = def.kind;
     bound.name = def.name;
+    bound.key_size = def.key_size;
     bound.value_size = def.value_size;
     bound.max_entries = def.max_entries;
+    bound.fields = def.fields;
     switch (def.kind) {
       case jit::MapKind::arena:
         bound.owner = object_->arena.get();
@@ -99,22 +101,43 @@ Result<void> Loading::bind_maps() {
       case jit::MapKind::data:
       case jit::MapKind::bss:
       case jit::MapKind::rodata:
-      case jit::MapKind::kconfig: {
-        auto memory = map_memory(def);
-        if (!memory) return std::unexpected(memory.error());
-        bound.value = object_->memory.emplace_back(std::move(*memory)).data();
-        bound.read_only = jit::is_read_only(def.kind);
+      case jit::MapKind::kconfig:
+      case jit::MapKind::array:
+      case jit::MapKind::percpu_array:
+      case jit::MapKind::hash:
+      case jit::MapKind::lru_hash:
+      case jit::MapKind::ringbuf:
+        if (auto opened = open_map(def, &bound); !opened) return opened;
         break;
-      }
-      default:
-        return fail(
-            Why::rejected, EOPNOTSUPP,
-            "map {} has type {}: only arena maps (type {}) and global variables are offered",
-            def.name, def.type, kBpfMapTypeArena);
+      case jit::MapKind::other:
+        return fail(Why::rejected, EOPNOTSUPP,
+                    "map {} has type {}: offered are arenas, arrays, per-CPU arrays, hashes, LRU "
+                    "hashes, ring buffers and global variables",
+                    def.name, def.type);
     }
     binding_.maps.push_back(&bound);
   }
   binding_.functions = &functions_;
+  return {};
+}
+
+// The memory, and on it what the functions work with.
+Result<void> Loading::open_map(const jit::MapDef& def, jit::BoundMap* bound) {
+  auto made = map_memory(def);
+  if (!made) return std::unexpected(made.error());
+  const MapMemory& memory = object_->memory.emplace_back(std::move(*made));
+  bound->value = memory.data();
+  bound->value_bytes = memory.size();
+  bound->read_only = jit::is_read_only(def.kind);
+  if (def.kind == jit::MapKind::ringbuf)
+    bound->ring = &object_->rings.emplace_back(def, memory.data());
+  else if (jit::has_elements(def.kind))
+    bound->map = object_->elements
+                     .emplace_back(jit::open_map(def, {memory.data(), memory.size()}, cpu_count(),
+                                                 !memory.left_by_another()))
+                     .get();
+  else if (memory.left_by_another())
+    jit::clear_fields(memory.data(), def);
   return {};
 }
 

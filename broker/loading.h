@@ -44,6 +44,7 @@ class Loading {
   std::string take_log() { return std::move(log_); }
 
  private:
+  Result<void> open_map(const jit::MapDef& def, jit::BoundMap* bound);
   Result<MapMemory> map_memory(const jit::MapDef& def);
   Result<std::shared_ptr<Program>> build_program(size_t index);
 

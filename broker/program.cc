@@ -32,9 +32,12 @@ Error note_ended(const Program& program, const jit::RunContext& context, bool go
 }
 
 Result<void> run_once(const Program& program, std::span<std::byte> ctx,
-                      const std::atomic<bool>& cancel, uint64_t limit_ns, RunResult* result) {
+                      const std::atomic<bool>& cancel, uint64_t limit_ns, const jit::Caller* caller,
+                      RunResult* result) {
   jit::RunContext context;
   context.arena = program.object->arena ? &program.object->arena->view() : nullptr;
+  context.caller = caller;
+  context.log = &program.log;
   context.cancelled = &cancel;
   context.limit_ns = limit_ns;
   result->r0 = program.executable->run(ctx, context);
@@ -57,7 +60,8 @@ std::vector<std::pair<size_t, int>> ObjectState::kept_memory() const {
 
 // Its repetitions are one request: they have one limit in common.
 Result<RunResult> run_program(const Program& program, std::span<std::byte> ctx, uint32_t repeat,
-                              const std::atomic<bool>& cancel, uint64_t limit_ns) {
+                              const std::atomic<bool>& cancel, uint64_t limit_ns,
+                              const jit::Caller* caller) {
   if (ctx.size() < program.ctx_size)
     return fail(EINVAL, "program {} accesses {} bytes of context, {} were given", program.name,
                 program.ctx_size, ctx.size());
@@ -71,7 +75,7 @@ Result<RunResult> run_program(const Program& program, std::span<std::byte> ctx, 
     if (cancel.load(std::memory_order_relaxed))
       return fail(ECANCELED, "stopped after {} of {} repetitions: the client is gone", done,
                   result.repeat);
-    whole = run_once(program, ctx, cancel, limit_ns, &result);
+    whole = run_once(program, ctx, cancel, limit_ns, caller, &result);
     ++done;
     // Reading the clock costs as much as a small program, so it is read every 64th time at most.
     if (!whole || done == result.repeat || done < 64 || done % 64 == 0)

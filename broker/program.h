@@ -17,6 +17,9 @@
 #include "broker/map_memory.h"
 #include "broker/object_file.h"
 #include "jit/engine.h"
+#include "jit/maps/map.h"
+#include "jit/maps/ring_buffer.h"
+#include "jit/trace_log.h"
 
 namespace uarena::broker {
 
@@ -33,8 +36,10 @@ struct MapInfo {
 // What all programs of one object share. Immutable once loaded, but for the bytes of the maps.
 struct ObjectState {
   std::string name;
-  std::shared_ptr<Arena> arena;     // null: the object has none
-  std::deque<MapMemory> memory;     // behind the internal maps
+  std::shared_ptr<Arena> arena;  // null: the object has none
+  std::deque<MapMemory> memory;  // behind all maps but the arena
+  std::deque<std::unique_ptr<jit::Map>> elements;
+  std::deque<jit::RingBuffer> rings;
   std::deque<jit::BoundMap> bound;  // one per Object::maps; addresses are in compiled code
   std::vector<MapInfo> maps;
   std::optional<ObjectFile> file;  // for a successor
@@ -60,6 +65,7 @@ struct Program {
   mutable std::atomic<uint64_t> run_cnt{0};
   mutable std::atomic<uint64_t> run_time_ns{0};
   mutable std::atomic<uint64_t> ended_cnt{0};  // of them: ended in the middle
+  mutable jit::TraceLog log;                   // what it has printed
 };
 
 struct RunResult {
@@ -80,6 +86,7 @@ inline constexpr uint64_t kRunLimitNs = 10'000'000'000;
 // ECANCELED. ETIMEDOUT: a run had its time and was ended; its place in the program is named. A run
 // that was ended is marked on its arena and counted.
 Result<RunResult> run_program(const Program& program, std::span<std::byte> ctx, uint32_t repeat,
-                              const std::atomic<bool>& cancel, uint64_t limit_ns = kRunLimitNs);
+                              const std::atomic<bool>& cancel, uint64_t limit_ns = kRunLimitNs,
+                              const jit::Caller* caller = nullptr);
 
 }  // namespace uarena::broker

@@ -208,7 +208,8 @@ Result<Record> RunRequests::run(RunChannel& channel, Request& request) {
   const auto program = programs_.find(body.prog_id);
   if (!program) return fail(Why::not_found, ENOENT, "there is no program with id {}", body.prog_id);
   begin(channel, request, program->id);
-  auto result = run_program(*program, request.payload, body.repeat, channel.client->gone);
+  auto result = run_program(*program, request.payload, body.repeat, channel.client->gone,
+                            kRunLimitNs, &channel.client->caller);
   channel.in_hand->program = 0;  // it has ended; whether its caller hears of it is another matter
   if (!result) return std::unexpected(result.error());
   uarena_prog_run_reply reply{};

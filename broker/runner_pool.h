@@ -22,6 +22,7 @@
 #include "broker/estate.h"
 #include "ipc/base/fd.h"
 #include "ipc/base/result.h"
+#include "jit/runtime.h"
 
 namespace uarena::broker {
 
@@ -30,6 +31,7 @@ struct RunClient {
   std::optional<Error> load_refusal;  // why it may not load programs (load_policy.h)
   uint64_t client_id = 0;
   uint32_t uid = 0;
+  jit::Caller caller;             // what programs that it runs take for the current task
   std::atomic<bool> gone{false};  // the session has ended: stop what is repeated
   std::atomic<uint32_t> channels{0};
   std::atomic<uint32_t> programs{0};  // loaded by this client, for inspection

@@ -21,7 +21,8 @@ uint64_t loop(uint64_t nr_loops, uint64_t callback, uint64_t ctx, uint64_t flags
               RunContext* run) {
   if (flags != 0) return result(-EINVAL);
   const auto count = static_cast<uint32_t>(nr_loops);
-  if (count > kMaxLoops) return result(-E2BIG);
+  // The kernel puts its own loop in the place of the call, whose error has 32 bits.
+  if (count > kMaxLoops) return static_cast<uint32_t>(-E2BIG);
   for (uint64_t n = 0; n < count; ++n) {
     if (!take_turn(run)) return 0;
     const uint64_t stop = run->program->call_back(callback, {n, ctx, 0, 0, 0}, *run);

@@ -34,7 +34,7 @@ uint64_t HashMap::bytes(const MapDef& def) {
   return stride_of(def) * (uint64_t{def.max_entries} + 1);
 }
 
-HashMap::HashMap(const MapDef& def, std::span<std::byte> memory)
+HashMap::HashMap(const MapDef& def, std::span<std::byte> memory, bool fresh)
     : def_(def),
       memory_(memory),
       value_offset_(sizeof(uint64_t) + round_up(def.key_size)),
@@ -46,10 +46,11 @@ HashMap::HashMap(const MapDef& def, std::span<std::byte> memory)
       seed_((uint64_t{std::random_device()()} << 32) | std::random_device()()) {
   for (uint32_t n = 0; n < elements_; ++n) {
     // Twice the same key: who died had written the new element and not yet given up the old one.
-    const bool there = in_use(n) == 1 && used_ < def_.max_entries && find(key_of(n)) == kNone;
+    const bool there =
+        !fresh && in_use(n) == 1 && used_ < def_.max_entries && find(key_of(n)) == kNone;
     if (!there) {
-      // Holes of the memory file are left as they are.
-      if (in_use(n) != 0) in_use(n) = 0;
+      // What was never used stays a hole of the memory file.
+      if (!fresh && in_use(n) != 0) in_use(n) = 0;
       free_.push_back(n);
       continue;
     }

@@ -23,7 +23,7 @@ namespace uarena::jit {
 
 class HashMap final : public Map {
  public:
-  HashMap(const MapDef& def, std::span<std::byte> memory);
+  HashMap(const MapDef& def, std::span<std::byte> memory, bool fresh);
   static uint64_t bytes(const MapDef& def);
 
   std::byte* lookup(const void* key, unsigned cpu) override;

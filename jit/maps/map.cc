@@ -16,8 +16,9 @@ constexpr uint64_t stride_of(const MapDef& def) {
 // One value for each index; of a per-CPU array one for each index and CPU, CPU by CPU.
 class ArrayMap final : public Map {
  public:
-  ArrayMap(const MapDef& def, std::span<std::byte> memory, unsigned cpus)
+  ArrayMap(const MapDef& def, std::span<std::byte> memory, unsigned cpus, bool fresh)
       : def_(def), memory_(memory), cpus_(def.kind == MapKind::percpu_array ? cpus : 1) {
+    if (fresh || def_.fields.empty()) return;
     for (uint64_t n = 0; n < uint64_t{def_.max_entries} * cpus_; ++n)
       clear_fields(memory_.data() + n * stride_of(def_), def_);
   }
@@ -80,12 +81,13 @@ uint64_t map_bytes(const MapDef& def, unsigned cpus) {
   }
 }
 
-std::unique_ptr<Map> open_map(const MapDef& def, std::span<std::byte> memory, unsigned cpus) {
+std::unique_ptr<Map> open_map(const MapDef& def, std::span<std::byte> memory, unsigned cpus,
+                              bool fresh) {
   UARENA_ASSERT(has_elements(def.kind) && memory.size() >= map_bytes(def, cpus), "map {}: {} bytes",
                 def.name, memory.size());
   if (def.kind == MapKind::array || def.kind == MapKind::percpu_array)
-    return std::make_unique<ArrayMap>(def, memory, cpus);
-  return std::make_unique<HashMap>(def, memory);
+    return std::make_unique<ArrayMap>(def, memory, cpus, fresh);
+  return std::make_unique<HashMap>(def, memory, fresh);
 }
 
 void copy_value(std::byte* to, const void* from, const MapDef& def) {

@@ -48,9 +48,11 @@ bool has_elements(MapKind kind);
 // How much memory such a map needs; `cpus` is how many the machine has.
 uint64_t map_bytes(const MapDef& def, unsigned cpus);
 
-// On memory of map_bytes() that is all zeros, or was left by a predecessor: then elements are what
-// they were, and locks in them are free, as nobody is there who holds them.
-std::unique_ptr<Map> open_map(const MapDef& def, std::span<std::byte> memory, unsigned cpus);
+// On memory of map_bytes() that is all zeros (`fresh`: none of it is read), or was left by a
+// predecessor: then elements are what they were, and locks in them are free, as nobody is there who
+// holds them.
+std::unique_ptr<Map> open_map(const MapDef& def, std::span<std::byte> memory, unsigned cpus,
+                              bool fresh);
 
 // Copies a value, but for the parts that only functions may touch.
 void copy_value(std::byte* to, const void* from, const MapDef& def);

@@ -51,11 +51,12 @@ void RingBuffer::discard_left_over() {
 }
 
 std::byte* RingBuffer::reserve(uint64_t size) {
-  if (size > kLargest || record_bytes(size) > bytes_) return nullptr;
+  if (size > kLargest) return nullptr;
   const std::scoped_lock guard(lock_);
   const uint64_t from = producer();
   const uint64_t to = from + record_bytes(size);
-  if (to - consumer() > bytes_) return nullptr;  // also where the consumer's position is nonsense
+  // A full ring would look like an empty one. Also where the consumer's position is nonsense.
+  if (to - consumer() >= bytes_) return nullptr;
   Header& header = header_at(from);
   header.page_offset =
       static_cast<uint32_t>((reinterpret_cast<std::byte*>(&header) - memory_) >> kPageShift);

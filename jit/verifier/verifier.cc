@@ -6,6 +6,7 @@
 #include "jit/program.h"
 #include "jit/verifier/advice.h"
 #include "jit/verifier/explore.h"
+#include "jit/verifier/reach.h"
 #include "jit/verifier/walk_log.h"
 
 namespace uarena::jit {
@@ -230,6 +231,7 @@ class Verifier {
     if (!type) return std::unexpected(type.error());
     auto cfg = verifier::check_structure(*input_.object, program_);
     if (!cfg) return std::unexpected(cfg.error());
+    if (auto ok = verifier::check_reachable(program_, *cfg); !ok) return ok;
     if (auto ok = check_arena(input_, program_, *cfg); !ok) return ok;
     const CallTable none;
     const CallTable& functions = input_.functions == nullptr ? none : *input_.functions;

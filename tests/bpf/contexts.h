@@ -92,6 +92,12 @@ struct kconfig_ctx {
   __u64 hz, version, cpus, x86_64, smp, bpf, weak; /* out */
 };
 
+/* helpers.bpf.c */
+struct helpers_ctx {
+  __u64 in;
+  __u64 out[16]; /* out */
+};
+
 /* globals.bpf.c */
 struct globals_ctx {
   __u64 rodata, data, bss, arena, custom; /* out: their values before this run's changes */

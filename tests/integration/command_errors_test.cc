@@ -233,7 +233,7 @@ TEST_F(CommandErrors, RejectedObjects) {
       {file(dir, "short.o", elf.substr(0, 40)), "ELF"},
       {file(dir, "cut.o", elf.substr(0, elf.size() / 2)), ""},
       {std::string(UARENA_BIN_DIR) + "/toucher", ""},
-      {object("array_map"), "counters"},
+      {object("queue_map"), "counters"},
       {object("refused_no_program"), "program"},
       {object("refused_two_arenas"), "arena"},
       {object("refused_no_arena"), "arena"},

@@ -249,7 +249,7 @@ TEST_F(DaemonLife, EveryEventIsALineOfPairs) {
     const Conn conn = connect();
     const uarena_info arena = create(conn, "heap", 1024);
     const uarena_prog program = load(conn, "list", arena.id).at(0);
-    EXPECT_LT(uarena_prog_load(conn.get(), UARENA_BPF_DIR "/array_map.bpf.o", 0, nullptr, 0), 0);
+    EXPECT_LT(uarena_prog_load(conn.get(), UARENA_BPF_DIR "/queue_map.bpf.o", 0, nullptr, 0), 0);
     // A process whose name tries to write a line of its own.
     TempDir dir;
     const std::string name = dir.path() + "/a\"\nlevel=x b";
@@ -278,7 +278,7 @@ TEST_F(DaemonLife, EveryEventIsALineOfPairs) {
             {"client=1", "pid=" + std::to_string(::getpid()), "uid=0", "comm="}},
            {"arena.created", {"id=1", "name=\"heap\"", "user_vm_start=", "max_entries=1024"}},
            {"prog.loaded", {"id=1", "name=\"build\"", "object=\"list\""}},
-           {"prog.rejected", {"object=\"array_map\"", "errno=", "error=\""}},
+           {"prog.rejected", {"object=\"queue_map\"", "errno=", "error=\""}},
            {"client.armed", {"client=2", "arena=1", "full=true"}},
            {"client.detached", {"client=", "arena=1"}},
            {"prog.unloaded", {"id=1"}},

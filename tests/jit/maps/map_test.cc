@@ -27,11 +27,13 @@ struct TestMap {
     def.key_size = key_size;
     def.value_size = value_size;
     def.max_entries = entries;
-    open();
+    memory.resize(map_bytes(def, kCpus));
+    map = open_map(def, memory, kCpus, true);
   }
+  // As a successor does.
   void open() {
     memory.resize(map_bytes(def, kCpus));
-    map = open_map(def, memory, kCpus);
+    map = open_map(def, memory, kCpus, false);
   }
 
   std::optional<uint64_t> get(uint32_t key, unsigned cpu = 0) {

@@ -82,9 +82,9 @@ TEST_F(Ring, RecordsGoAcrossTheEndInOnePiece) {
 }
 
 TEST_F(Ring, RefusesWhatHasNoRoom) {
-  EXPECT_EQ(ring_->reserve(kPageSize - 7), nullptr);
+  EXPECT_EQ(ring_->reserve(kPageSize - 8), nullptr);
   EXPECT_EQ(ring_->reserve(~uint64_t{0}), nullptr);
-  std::byte* all = ring_->reserve(kPageSize - 8);
+  std::byte* all = ring_->reserve(kPageSize - 16);
   ASSERT_NE(all, nullptr);
   EXPECT_EQ(ring_->reserve(0), nullptr);
   ring_->commit(all, true);

@@ -2,9 +2,8 @@
 #include "uarena_bpf.h"
 
 struct {
-  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(type, 22);  // queue
   __uint(max_entries, 4);
-  __type(key, __u32);
   __type(value, __u64);
 } counters SEC(".maps");
 
