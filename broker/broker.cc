@@ -57,6 +57,9 @@ Result<void> Broker::start(Inherited inherited, EstateEntries left) {
   if (!uffd::features().enough_for_clients())
     return fail(EOPNOTSUPP, "page faults can't be served on this machine: userfaultfd: {}",
                 uffd::features().summary());
+  auto policy = LoadPolicy::for_group(options_.load_group);
+  if (!policy) return std::unexpected(policy.error());
+  load_policy_ = std::move(*policy);
   if (auto installed = jit::install_fault_handler(); !installed) return installed;
 
   const unsigned cpus = std::max(1u, std::thread::hardware_concurrency());
@@ -72,6 +75,7 @@ Result<void> Broker::start(Inherited inherited, EstateEntries left) {
   runners_ = std::move(*runners);
   services_ = std::make_unique<Services>(Services{
       arenas_, programs_, accounts_, *faults_, *runners_, *estate_, slow_calls_, can_signal_others_,
+      load_policy_,
       [this](uint64_t id, std::function<void(Session*)> call) { post(id, std::move(call)); },
       [this](uint64_t after) { return client_infos(after); }, [this] { return status(); },
       [this](uint64_t arena_id) { return clients_of(arena_id); }});

@@ -62,6 +62,7 @@ class Broker {
   Options options_;
   uint64_t started_ns_ = 0;
   bool can_signal_others_ = false;
+  LoadPolicy load_policy_;
   Fd cpu_dma_latency_;  // that it is open is all there is to it
   std::unique_ptr<FdStore> store_;
   std::unique_ptr<Estate> estate_;  // what a successor needs

@@ -57,6 +57,11 @@ Options parse_options(int argc, char** argv) {
          "--runner-threads", options.runner_threads,
          "threads that run programs (default: two per CPU; more are started while all are busy)")
       ->check(CLI::Range(1, 256));
+  app.add_option("--load-group", options.load_group,
+                 "group whose members may load programs, besides root and the broker's own uid")
+      ->check([](const std::string& text) {
+        return text.empty() ? "a group has a name or a number" : std::string();
+      });
   const std::map<std::string, LogLevel> levels{{"debug", LogLevel::debug},
                                                {"info", LogLevel::info},
                                                {"warning", LogLevel::warning},

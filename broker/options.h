@@ -12,6 +12,7 @@ struct Options {
   unsigned socket_mode = 0600;  // without the option 0666 for root (the system's broker)
   unsigned fault_threads = 0;   // 0: one per CPU
   unsigned runner_threads = 0;  // 0: two per CPU
+  std::string load_group;       // whose members may load programs; empty: nobody's
   LogLevel log_level = LogLevel::info;
   bool keeper = false;  // be the keeper, not the broker
 };

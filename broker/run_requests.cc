@@ -155,6 +155,7 @@ Result<std::shared_ptr<Arena>> RunRequests::arena(uint64_t id) const {
 
 Result<Record> RunRequests::load(RunChannel& channel, Request& request, Fd* log_file) {
   RunClient& client = *channel.client;
+  if (client.load_refusal) return std::unexpected(*client.load_refusal);
   const auto& body = std::get<uarena_prog_load>(request.body);
   auto bytes = read_object_untrusted(request.fds.at(0).get());
   if (!bytes) return std::unexpected(bytes.error());

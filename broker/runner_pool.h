@@ -28,6 +28,7 @@ namespace uarena::broker {
 
 // The other side of a run channel, shared with the session that opened it.
 struct RunClient {
+  std::optional<Error> load_refusal;  // why it may not load programs (load_policy.h)
   uint64_t client_id = 0;
   uint32_t uid = 0;
   jit::Caller caller;             // what programs that it runs take for the current task

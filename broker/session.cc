@@ -22,6 +22,7 @@ Session::Session(Services& services, uint64_t client_id, ipc::PeerCredentials pe
       run_client_(std::make_shared<RunClient>()) {
   run_client_->client_id = client_id;
   run_client_->uid = peer_.uid;
+  run_client_->load_refusal = services.load_policy.refusal(peer_);
   run_client_->caller.pid = static_cast<uint32_t>(peer_.pid);
   run_client_->caller.uid = peer_.uid;
   run_client_->caller.gid = peer_.gid;

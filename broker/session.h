@@ -17,6 +17,7 @@
 #include "broker/account_table.h"
 #include "broker/arena_registry.h"
 #include "broker/estate.h"
+#include "broker/load_policy.h"
 #include "broker/program_registry.h"
 #include "broker/runner_pool.h"
 #include "ipc/base/slow_calls.h"
@@ -39,6 +40,7 @@ struct Services {
   Estate& estate;
   SlowCalls& slow_calls;           // by process: what needs a client's memory lock
   bool can_signal_others = false;  // CAP_KILL
+  const LoadPolicy& load_policy;
   // Runs it on the control thread, with the client's session or, if that has gone, null.
   std::function<void(uint64_t client_id, std::function<void(Session*)>)> post;
   std::function<std::vector<uarena_client_info>(uint64_t after)> clients;

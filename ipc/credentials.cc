@@ -1,7 +1,7 @@
-// SO_PEERCRED for the numbers and SO_PEERPIDFD for the process; kernels before 6.5 lack the latter,
-// and there a pidfd is opened by number. The process may have exited in between and its number may
-// belong to another one; that is only ever of the same moment, and the connection is closed by
-// then.
+// SO_PEERCRED and SO_PEERGROUPS for the numbers and SO_PEERPIDFD for the process; kernels
+// before 6.5 lack the latter, and there a pidfd is opened by number. The process may have exited in
+// between and its number may belong to another one; that is only ever of the same moment, and the
+// connection is closed by then.
 #include "ipc/credentials.h"
 
 #include <poll.h>
@@ -23,6 +23,20 @@ Result<Fd> peer_pidfd(int socket, pid_t pid) {
   pidfd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
   if (pidfd < 0) return fail_errno(errno, "cannot open a pidfd of process {}", pid);
   return Fd(pidfd);
+}
+
+// The kernel says how many there are when the room is too small.
+Result<std::vector<gid_t>> peer_groups(int socket) {
+  std::vector<gid_t> groups(64);  // an ordinary user has fewer
+  while (true) {
+    auto size = static_cast<socklen_t>(groups.size() * sizeof(gid_t));
+    if (::getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, groups.data(), &size) == 0) {
+      groups.resize(size / sizeof(gid_t));
+      return groups;
+    }
+    if (errno != ERANGE) return fail_errno(errno, "cannot get the peer's groups");
+    groups.resize(size / sizeof(gid_t));
+  }
 }
 
 std::string read_comm(pid_t pid) {
@@ -47,6 +61,9 @@ Result<PeerCredentials> peer_credentials(int socket) {
   peer.pid = cred.pid;
   peer.uid = cred.uid;
   peer.gid = cred.gid;
+  auto groups = peer_groups(socket);
+  if (!groups) return std::unexpected(std::move(groups.error()));
+  peer.groups = std::move(*groups);
   auto pidfd = peer_pidfd(socket, cred.pid);
   if (!pidfd) return std::unexpected(std::move(pidfd.error()));
   peer.pidfd = std::move(*pidfd);

@@ -6,7 +6,9 @@
 
 #include <sys/types.h>
 
+#include <algorithm>
 #include <string>
+#include <vector>
 
 #include "ipc/base/fd.h"
 #include "ipc/base/result.h"
@@ -18,7 +20,12 @@ struct PeerCredentials {
   uid_t uid = 0;
   gid_t gid = 0;
   Fd pidfd;
-  std::string comm;  // chosen by the peer: escape before printing; may be empty
+  std::vector<gid_t> groups;  // the supplementary ones
+  std::string comm;           // chosen by the peer: escape before printing; may be empty
+
+  bool is_member(gid_t group) const {
+    return gid == group || std::ranges::find(groups, group) != groups.end();
+  }
 };
 
 // Who had the socket when the connection was made. ESRCH: that process has gone, or its pid means

@@ -18,7 +18,7 @@ using HelperFn = uint64_t (*)(uint64_t r1, uint64_t r2, uint64_t r3, uint64_t r4
 
 enum class ArgKind : uint8_t {
   none,            // not an argument: the register's content does not matter
-  anything,        // any initialised register; not kept, not shown to anyone
+  anything,        // any number, also an arena pointer; no address of the broker (K72)
   scalar,          // a number
   arena,           // an arena pointer or a number (K45, `__ign`)
   map_arena,       // pointer to an arena map (K45)

@@ -220,15 +220,28 @@ void print(Sink& out, const Conversion& how, uint64_t value, const RunContext* r
   }
 }
 
+bool is_plain(char c) {
+  const auto u = static_cast<unsigned char>(c);
+  return u < 0x80 && (std::isprint(u) || std::isspace(u));
+}
+
 }  // namespace
+
+std::optional<size_t> format_arguments(std::string_view format) {
+  if (!std::ranges::all_of(format, is_plain)) return std::nullopt;
+  Parser parser(format);
+  size_t wanted = 0;
+  while (parser.text(), !parser.done()) {
+    const auto conversion = parser.conversion();
+    if (!conversion) return std::nullopt;
+    wanted += conversion->kind != '%';
+  }
+  return wanted;
+}
 
 int64_t format_text(std::span<char> room, std::string_view format,
                     std::span<const uint64_t> arguments, const RunContext* run) {
-  const auto printable = [](char c) {
-    const auto u = static_cast<unsigned char>(c);
-    return u < 0x80 && (std::isprint(u) || std::isspace(u));
-  };
-  if (!std::ranges::all_of(format, printable)) return -EINVAL;
+  if (!std::ranges::all_of(format, is_plain)) return -EINVAL;
   Sink out(room);
   Parser parser(format);
   size_t used = 0;

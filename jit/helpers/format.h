@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -20,5 +21,8 @@ inline constexpr size_t kMaxFormatArguments = 12;
 // without the NUL. -EINVAL: the format is not allowed, or wants more arguments.
 int64_t format_text(std::span<char> room, std::string_view format,
                     std::span<const uint64_t> arguments, const RunContext* run);
+
+// How many arguments the format wants; none: it is not allowed.
+std::optional<size_t> format_arguments(std::string_view format);
 
 }  // namespace uarena::jit

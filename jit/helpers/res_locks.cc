@@ -1,16 +1,13 @@
 // bpf_res_spin_lock: a lock whose taking may fail, so that programs can hold several in any order.
 // As in the kernel, asking again for one that the run holds is -EDEADLK, and waiting has an end
 // after 250 ms. (A cycle of two runs that wait for each other, which the kernel recognises, is
-// found out by that.) The word may lie in the arena, whose page a client can take away at any
-// moment.
+// found out by that.) The word lies in a map's value; the verifier has seen to that.
 #include <sched.h>
 
 #include <atomic>
 
-#include "jit/fault_safe.h"
 #include "jit/helpers/functions.h"
 #include "jit/helpers/program_memory.h"
-#include "jit/isa.h"
 #include "jit/turns.h"
 
 namespace uarena::jit::helpers {
@@ -19,44 +16,21 @@ namespace {
 constexpr uint64_t kWaitNs = 250'000'000;  // RES_DEF_TIMEOUT
 constexpr int kSpins = 100;                // between looks at the clock
 
-enum class Try { taken, busy, absent };
-
-// A lock in the arena is known by its address as the user has it, whichever the program gave; one
-// in a map by its own.
-uint64_t place_of(uint64_t lock, const RunContext* run) {
-  if (!is_arena_address(run->arena, lock)) return lock;
-  return (run->arena->user_vm_start & ~uint64_t{UINT32_MAX}) | static_cast<uint32_t>(lock);
+bool try_lock(std::atomic_ref<uint32_t> word) {
+  uint32_t free = 0;
+  return word.compare_exchange_strong(free, 1, std::memory_order_acquire);
 }
 
-Try try_lock(uint64_t place, const RunContext* run) {
-  if (!is_arena_address(run->arena, place)) {
-    uint32_t expected = 0;
-    return std::atomic_ref(*pointer<uint32_t>(place)).compare_exchange_strong(expected, 1)
-               ? Try::taken
-               : Try::busy;
-  }
-  uint64_t desired = 1;
-  uint64_t expected = 0;
-  if (!atomic_arena(*run->arena, place, 0, 4, kCmpxchg, &desired, &expected)) return Try::absent;
-  return expected == 0 ? Try::taken : Try::busy;
+void unlock(void* word, RunContext*) {
+  std::atomic_ref(*static_cast<uint32_t*>(word)).store(0, std::memory_order_release);
 }
 
-void unlock(void* what, RunContext* run) {
-  const auto place = reinterpret_cast<uint64_t>(what);
-  if (is_arena_address(run->arena, place))
-    store_arena(*run->arena, place, 0, 4, 0);
-  else
-    std::atomic_ref(*static_cast<uint32_t*>(what)).store(0, std::memory_order_release);
-}
-
-// 0, or -ETIMEDOUT; -EFAULT where there is no page.
-int64_t wait_for(uint64_t place, RunContext* run) {
+// 0, or -ETIMEDOUT.
+int64_t wait_for(std::atomic_ref<uint32_t> word, RunContext* run) {
   uint64_t started_ns = 0;
   while (true) {
     for (int n = 0; n < kSpins; ++n) {
-      const Try tried = try_lock(place, run);
-      if (tried == Try::taken) return 0;
-      if (tried == Try::absent) return -EFAULT;
+      if (try_lock(word)) return 0;
       __builtin_ia32_pause();
     }
     const uint64_t now = monotonic_ns();
@@ -70,19 +44,18 @@ int64_t wait_for(uint64_t place, RunContext* run) {
 
 // int bpf_res_spin_lock(struct bpf_res_spin_lock *lock)
 uint64_t res_spin_lock(uint64_t lock, uint64_t, uint64_t, uint64_t, uint64_t, RunContext* run) {
-  const uint64_t place = place_of(lock, run);
-  auto* what = pointer<void>(place);
-  if (run->held.holds(what)) return result(-EDEADLK);
-  if (!run->held.add(what, unlock)) return result(-ENOMEM);
-  const int64_t answer = wait_for(place, run);
-  if (answer != 0) run->held.remove(what);
+  auto* word = pointer<uint32_t>(lock);
+  if (run->held.holds(word)) return result(-EDEADLK);
+  if (!run->held.add(word, unlock)) return result(-ENOMEM);
+  const int64_t answer = wait_for(std::atomic_ref(*word), run);
+  if (answer != 0) run->held.remove(word);
   return result(answer);
 }
 
 uint64_t res_spin_unlock(uint64_t lock, uint64_t, uint64_t, uint64_t, uint64_t, RunContext* run) {
-  auto* what = pointer<void>(place_of(lock, run));
-  run->held.remove(what);
-  unlock(what, run);
+  auto* word = pointer<uint32_t>(lock);
+  run->held.remove(word);
+  unlock(word, run);
   return 0;
 }
 

@@ -7,6 +7,7 @@
 #include <linux/btf.h>
 
 #include <algorithm>
+#include <tuple>
 
 #include "jit/loader/elf_file.h"
 
@@ -161,8 +162,9 @@ void BtfView::index() {
     if (btf_is_datasec(t)) datasecs_.emplace(string(t->name_off), id);
     if (btf_is_decl_tag(t)) tags_.push_back({t->type, btf_decl_tag(t)->component_idx, t->name_off});
   }
-  std::ranges::stable_sort(tags_, {},
-                           [](const DeclTag& tag) { return std::pair(tag.type, tag.component); });
+  // The text as well, so that their order does not depend on how one sorts.
+  std::ranges::sort(
+      tags_, {}, [](const DeclTag& tag) { return std::tuple(tag.type, tag.component, tag.text); });
   index_externs(".kconfig", false, Extern::kconfig);
   index_externs(".ksyms", false, Extern::kernel_symbol);
   index_externs(".ksyms", true, Extern::kernel_function);

@@ -1,8 +1,11 @@
 // The arguments of a call, against the prototype of what is called: each kind of argument is one
 // small check here. What an argument says for the others (which map, which lock) is gathered.
+#include <linux/bpf.h>
+
 #include <algorithm>
 #include <cstring>
 
+#include "jit/helpers/format.h"
 #include "jit/verifier/analysis.h"
 
 namespace uarena::jit::verifier {
@@ -151,6 +154,22 @@ Checked<> check_string(Call& call, unsigned n) {
   return {};
 }
 
+// The format of bpf_snprintf is known here, so that it fails now and not when it runs: as many
+// words of data as it wants, at least.
+Checked<> check_format(Call& call, unsigned format, unsigned size) {
+  const auto bytes = call.reg(size).number.value();
+  if (!bytes || *bytes % 8 != 0)
+    return call.walk.fail(EINVAL, "R{} is no known size of 64-bit values", size);
+  const Reg& string = call.reg(format);
+  const auto& data = call.map_of(string.map).initial;
+  const auto from = static_cast<size_t>(string.number.value().value_or(0));
+  const auto* text = reinterpret_cast<const char*>(data.data()) + from;
+  const auto wanted = format_arguments({text, ::strnlen(text, data.size() - from)});
+  if (!wanted || *wanted > *bytes / 8 || *bytes / 8 > kMaxFormatArguments)
+    return call.walk.fail(EINVAL, "Invalid format string");
+  return {};
+}
+
 struct FieldRule {
   MapField::Kind kind;
   std::string_view name;
@@ -253,6 +272,9 @@ Checked<> check_argument(Call& call, unsigned n) {
       return check_constant(call, n);
     case ArgKind::ctx:
       if (reg.kind != Kind::ctx) return wrong_type(call, n, "ctx");
+      if (reg.number.value() != uint64_t{0})
+        return call.walk.fail(EACCES, "dereference of modified ctx ptr R{} off={} disallowed", n,
+                              to_string(reg.number));
       return {};
     case ArgKind::const_string:
       return check_string(call, n);
@@ -271,7 +293,11 @@ Checked<> check_argument(Call& call, unsigned n) {
       return check_stack_object(call, n);
     case ArgKind::ringbuf_record:
       return check_record(call, n);
-    default:  // anything; memory is checked with its size, which is the next argument
+    case ArgKind::anything:  // K72
+      if (reg.is_broker_pointer())
+        return call.walk.fail(EACCES, "R{} leaks addr into helper function", n);
+      return {};
+    default:  // memory is checked with its size, which is the next argument
       return {};
   }
 }
@@ -282,6 +308,8 @@ Checked<Arguments> check_arguments(Walk& walk, const FunctionDesc& function) {
   Call call{walk, function, {}};
   for (unsigned n = 1; n <= 5; ++n)
     if (auto ok = check_argument(call, n); !ok) return std::unexpected(ok.error());
+  if (function.helper == BPF_FUNC_snprintf)
+    if (auto ok = check_format(call, 3, 5); !ok) return std::unexpected(ok.error());
   return call.found;
 }
 

@@ -6,6 +6,7 @@
 #include "jit/program.h"
 #include "jit/verifier/advice.h"
 #include "jit/verifier/explore.h"
+#include "jit/verifier/reach.h"
 #include "jit/verifier/walk_log.h"
 
 namespace uarena::jit {
@@ -104,14 +105,14 @@ std::vector<int64_t> thresholds_of(const ProgramDef& program, const Cfg& cfg) {
 
 uint32_t frame_bytes(int depth) { return (static_cast<uint32_t>(depth) + 7) / 8 * 8; }
 
-// Chains of calls, and of callbacks that calls run: 8 functions and 512 bytes of stack at most; a
-// frame counts as at least 16, as in the kernel. A timer's callback begins a chain of its own. Only
-// now is it known which functions are called back, and global ones were not walked where they are
-// called, so a chain may still turn out to have no end.
-class Chains {
+// The deepest chain of calls and of callbacks that calls run: at most 8 frames with 512 bytes
+// together; a frame counts as at least 16, as in the kernel. A timer's callback begins a chain of
+// its own. Global functions are judged each on its own, so that it is only here that a callback is
+// seen to come back to the function which runs it.
+class StackDepth {
  public:
-  Chains(const ProgramDef& program, const Cfg& cfg, const Findings& found)
-      : program_(program), cfg_(cfg), found_(found), chain_(program.subprogs.size()) {}
+  StackDepth(const ProgramDef& program, const Cfg& cfg, const Findings& found)
+      : program_(program), cfg_(cfg), found_(found), chains_(program.subprogs.size()) {}
 
   Checked<> check() {
     if (auto ok = check_from(0); !ok) return ok;
@@ -122,49 +123,60 @@ class Chains {
 
  private:
   struct Chain {
-    uint32_t bytes = 0;  // 0: not known yet
-    unsigned calls = 0;  // functions in it
+    uint32_t bytes = 0;
+    uint32_t calls = 0;   // functions of the chain with the most bytes
+    uint32_t frames = 0;  // of the longest chain; 0: not known yet
+    bool open = false;    // being looked at
   };
 
-  std::vector<uint32_t> callees(uint32_t n) const {
-    std::vector<uint32_t> all = cfg_.callees[n];
+  // Recurses at most 8 deep.
+  Checked<> look_at(uint32_t n, uint32_t depth) {
+    if (chains_[n].frames != 0) return {};
+    const uint32_t start = program_.subprogs[n].start;
+    if (chains_[n].open)
+      return verifier::fault(start, EINVAL, "recursive call of {}()", program_.subprogs[n].name);
+    if (depth > verifier::kMaxFrames) return too_deep(start, depth);
+    chains_[n].open = true;
+    Chain below;
+    for (const uint32_t callee : cfg_.callees[n])
+      if (auto ok = add(callee, depth, below); !ok) return ok;
     for (auto loop = found_.loops.lower_bound({n, 0});
          loop != found_.loops.end() && loop->first == n; ++loop)
-      all.push_back(loop->second);
-    return all;
+      if (auto ok = add(loop->second, depth, below); !ok) return ok;
+    const uint32_t own = (std::max(frame_bytes(found_.stack_depth[n]), 1u) + 15) / 16 * 16;
+    chains_[n] = {below.bytes + own, below.calls + 1, below.frames + 1};
+    return {};
   }
 
-  // The deepest chain from `n`, which `above` functions lead to. A chain without an end is too deep
-  // soon enough.
-  Checked<Chain> chain(uint32_t n, unsigned above) {
-    if (above >= verifier::kMaxFrames)
-      return verifier::fault(program_.subprogs[n].start, E2BIG,
-                             "the call stack of {} frames is too deep", above + 1);
-    if (chain_[n].bytes != 0 && above + chain_[n].calls <= verifier::kMaxFrames) return chain_[n];
-    Chain below;
-    unsigned calls = 0;
-    for (const uint32_t callee : callees(n)) {
-      const auto other = chain(callee, above + 1);
-      if (!other) return other;
-      calls = std::max(calls, other->calls);
-      if (other->bytes > below.bytes) below = *other;
+  Checked<> add(uint32_t callee, uint32_t depth, Chain& below) {
+    if (auto ok = look_at(callee, depth + 1); !ok) return ok;
+    const Chain& other = chains_[callee];
+    if (other.bytes > below.bytes) {
+      below.bytes = other.bytes;
+      below.calls = other.calls;
     }
-    const uint32_t own = (std::max(frame_bytes(found_.stack_depth[n]), 1u) + 15) / 16 * 16;
-    return chain_[n] = {below.bytes + own, calls + 1};
+    below.frames = std::max(below.frames, other.frames);
+    return {};
   }
 
   Checked<> check_from(uint32_t root) {
-    const auto deepest = chain(root, 0);
-    if (!deepest) return std::unexpected(deepest.error());
-    if (deepest->bytes <= static_cast<uint32_t>(verifier::kMaxStack)) return {};
+    if (auto ok = look_at(root, 1); !ok) return ok;
+    const Chain& chain = chains_[root];
+    if (chain.frames > verifier::kMaxFrames)
+      return too_deep(program_.subprogs[root].start, chain.frames);
+    if (chain.bytes <= static_cast<uint32_t>(verifier::kMaxStack)) return {};
     return verifier::fault(0, EACCES, "combined stack size of {} calls is {}. Too large",
-                           deepest->calls, deepest->bytes);
+                           chain.calls, chain.bytes);
+  }
+
+  static std::unexpected<Fault> too_deep(uint32_t insn, uint32_t frames) {
+    return verifier::fault(insn, E2BIG, "the call stack of {} frames is too deep", frames);
   }
 
   const ProgramDef& program_;
   const Cfg& cfg_;
   const Findings& found_;
-  std::vector<Chain> chain_;  // per subprogram
+  std::vector<Chain> chains_;  // per subprogram
 };
 
 std::string source_of(const ProgramDef& program, size_t insn) {
@@ -219,6 +231,7 @@ class Verifier {
     if (!type) return std::unexpected(type.error());
     auto cfg = verifier::check_structure(*input_.object, program_);
     if (!cfg) return std::unexpected(cfg.error());
+    if (auto ok = verifier::check_reachable(program_, *cfg); !ok) return ok;
     if (auto ok = check_arena(input_, program_, *cfg); !ok) return ok;
     const CallTable none;
     const CallTable& functions = input_.functions == nullptr ? none : *input_.functions;
@@ -237,7 +250,7 @@ class Verifier {
                           std::move(repeats),
                           std::move(thresholds)};
     if (auto ok = walk(subject); !ok) return ok;
-    return Chains(program_, subject.cfg, outcome_->found).check();
+    return StackDepth(program_, subject.cfg, outcome_->found).check();
   }
 
   // Where joining early loses a bound that the program needs, a patient walk may still show that

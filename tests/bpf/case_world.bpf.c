@@ -111,6 +111,9 @@ __noinline __weak int global_xdp(struct xdp_md* xdp) { return xdp->data; }
 __noinline __weak int global_pair(struct pair* p) { return p ? p->a : 0; }
 __noinline __weak int global_pair_nonnull(struct pair* p __arg_nonnull) { return p->a; }
 __noinline __weak int global_number(__u32* p) { return p ? *p : 0; }
+struct unknown;
+__noinline __weak int global_unknown(struct unknown* p) { return p != NULL; }
+__noinline __weak int global_pointer_to_pointer(struct pair** p) { return p != NULL; }
 __noinline __weak void global_void(int x) { words[0] = x; }
 __noinline __weak struct pair* global_pointer(void) { return NULL; }
 
@@ -139,7 +142,8 @@ int case_main(void* ctx) {
 
   words[1] = global_scalar(1) + global_two(1, 2) + global_nothing() + global_arena(words) +
              global_ctx(ctx) + global_pair(&p) + global_pair_nonnull(&p) +
-             global_number((__u32*)words) + (global_pointer() != NULL);
+             global_number((__u32*)words) + (global_pointer() != NULL) + global_unknown(ctx) +
+             global_pointer_to_pointer(ctx);
   global_void(constants[0]);
   asm volatile("" : : "r"(&four), "r"(&text), "r"(&unended));
   return 0;

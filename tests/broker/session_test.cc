@@ -30,6 +30,7 @@ class SessionTest : public ::testing::Test {
                   *estate_,
                   slow_calls_,
                   true,
+                  load_policy_,
                   [this](uint64_t, std::function<void(Session*)> call) {
                     loop_.post([this, call = std::move(call)] { call(current_); });
                   },
@@ -89,6 +90,7 @@ class SessionTest : public ::testing::Test {
   std::unique_ptr<uffd::FaultLoop> faults_;
   std::unique_ptr<RunnerPool> runners_;
   SlowCalls slow_calls_;
+  LoadPolicy load_policy_;
   ipc::EventLoop loop_;
   Session* current_ = nullptr;
   std::optional<ipc::Record> answer_;

@@ -139,7 +139,8 @@ class CommandFixture : public ::testing::Test {
     return -1;
   }
 
-  BrokerProcess broker_;
+  // Members of the group 65534, kNobody among them, may load.
+  BrokerProcess broker_{{"--load-group", std::to_string(kNobody)}};
 };
 
 }  // namespace uarena::testing

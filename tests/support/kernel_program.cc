@@ -48,11 +48,23 @@ Result<std::vector<jit::Insn>> bind(const KernelQuestion& question) {
   return insns;
 }
 
+// The kernel counts the functions that something calls or takes the address of.
+bool is_used(const jit::ProgramDef& program, const jit::Subprog& subprog) {
+  if (subprog.start == 0) return true;
+  for (size_t at = 0; at < program.insns.size(); at++) {
+    const jit::Insn& insn = program.insns[at];
+    const bool names =
+        jit::is_pseudo_call(insn) || (jit::is_ld_imm64(insn) && insn.src == jit::kPseudoFunc);
+    if (names && static_cast<int64_t>(at) + 1 + insn.imm == subprog.start) return true;
+  }
+  return false;
+}
+
 std::vector<bpf_func_info> func_infos(const jit::ProgramDef& program) {
   std::vector<bpf_func_info> infos;
   for (const auto& subprog : program.subprogs) {
     if (subprog.btf_func_id == 0) return {};
-    infos.push_back({subprog.start, subprog.btf_func_id});
+    if (is_used(program, subprog)) infos.push_back({subprog.start, subprog.btf_func_id});
   }
   return infos;
 }

@@ -55,6 +55,7 @@ int run(const std::vector<std::string>& names, unsigned rounds, const std::strin
   std::vector<bench::Work> works = bench::page_works(broker.socket());
   std::ranges::move(bench::program_works(broker.socket(), UARENA_BPF_DIR),
                     std::back_inserter(works));
+  std::ranges::move(bench::verify_works(UARENA_BPF_DIR), std::back_inserter(works));
   for (const std::string& name : names)
     if (std::ranges::none_of(works, [&](const auto& w) { return chosen(w.name, {name}); })) {
       std::fprintf(stderr, "uarena-bench: there is no work %s; there are:", name.c_str());

@@ -15,7 +15,6 @@
 #include "jit/helpers/functions.h"
 #include "jit/turns.h"
 #include "tests/jit/exec/program_builder.h"
-#include "tests/jit/exec/test_arena.h"
 
 namespace uarena::jit {
 namespace {
@@ -138,26 +137,6 @@ TEST(ResSpinLock, LetsOneInAtATime) {
   }
   EXPECT_EQ(counter, taken);
   EXPECT_GT(counter, 0U);
-}
-
-TEST(ResSpinLock, LiesInTheArenaToo) {
-  TestArena arena;
-  std::memset(arena.at(TestArena::kPresent), 0, 8);
-  RunContext run;
-  run.arena = &arena.view();
-  // By both its addresses it is the same lock.
-  EXPECT_EQ(res_lock(TestArena::kPresent, &run), 0);
-  EXPECT_EQ(arena.read(TestArena::kPresent, 4), 1U);
-  EXPECT_EQ(res_lock(TestArena::kPresent & 0xffffffff, &run), -EDEADLK);
-  res_unlock(TestArena::kPresent & 0xffffffff, &run);
-  EXPECT_EQ(arena.read(TestArena::kPresent, 4), 0U);
-  EXPECT_EQ(res_lock(TestArena::kUnmapped, &run), -EFAULT);
-  EXPECT_EQ(run.held.count(), 0U);
-  // Its page is taken away meanwhile.
-  EXPECT_EQ(res_lock(TestArena::kPresent, &run), 0);
-  arena.set_present(false);
-  run.held.release_all(&run);
-  EXPECT_EQ(run.held.count(), 0U);
 }
 
 TEST(ResSpinLock, TooManyAreTooMany) {

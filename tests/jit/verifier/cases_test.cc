@@ -185,6 +185,33 @@ TEST(VerifierLimits, NobodyWaits) {
   EXPECT_EQ(result.error().error.code, ECANCELED) << result.error().error.message;
 }
 
+TEST(VerifierProgram, SectionIsKnown) {
+  VerifierCase c;
+  c.name = "section";
+  c.text = "r0 = 0\nexit\n";
+  Built b = build(c);
+  b.made.object.programs[0].section = "kprobe";
+  const auto result = verify(b.input());
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().error.code, EINVAL);
+  EXPECT_NE(result.error().error.message.find("is in section \"kprobe\"; supported are syscall"),
+            std::string::npos)
+      << result.error().error.message;
+}
+
+TEST(VerifierProgram, HasInstructions) {
+  VerifierCase c;
+  c.name = "nothing";
+  c.text = "exit\n";
+  Built b = build(c);
+  b.made.object.programs[0].insns.clear();
+  const auto result = verify(b.input());
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().error.code, EINVAL);
+  EXPECT_NE(result.error().error.message.find("no instructions"), std::string::npos)
+      << result.error().error.message;
+}
+
 TEST(VerifierCases, AreMany) { EXPECT_GE(test::verifier_cases_or_die().size(), 500u); }
 
 }  // namespace

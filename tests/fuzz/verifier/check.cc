@@ -1,0 +1,102 @@
+// Verify, run under the oracle twice, run compiled, compare.
+#include "tests/fuzz/verifier/check.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+
+#include "tests/fuzz/verifier/oracle.h"
+
+namespace uarena::fuzz {
+namespace {
+
+// Mostly short walks; now and then enough for loops that are walked pass by pass until they are
+// widened.
+constexpr uint64_t kInsnLimit = 3'000;
+constexpr uint64_t kPatientLimit = 60'000;
+constexpr uint64_t kPatientOneIn = 16;
+// Turns of loops until a run that may be endless is over.
+constexpr uint64_t kFewTurns = 300;
+constexpr uint64_t kPoisons[] = {0xa5a5a5a5a5a5a5a5, 0x1};
+
+struct Run {
+  uint64_t result = 0;
+  bool ended = false;  // in the middle: results differ legitimately
+  std::vector<std::byte> visible;
+};
+
+// Whoever started the run does not wait, so that it is over when the turns are used up.
+const std::atomic<bool> kNobodyWaits{true};
+
+Run execute(const jit::Executable& program, Memory& memory, WorldRun& context) {
+  const jit::ArenaView view = memory.arena().view();
+  context.arena = &view;
+  context.turns_left = kFewTurns;
+  context.turns_after_limit = jit::kTurns - kFewTurns;
+  context.cancelled = &kNobodyWaits;
+  Run run;
+  run.result = program.run(memory.ctx(), context);
+  run.ended = context.ended || context.may_goto_expired;
+  run.visible = memory.visible();
+  return run;
+}
+
+std::string compare(const Run& a, const Run& b, const char* what) {
+  if (a.ended || b.ended) return {};
+  if (a.result != b.result)
+    return fmt::format("{}: the program returns {:#x} and {:#x}", what, a.result, b.result);
+  const auto [x, y] = std::ranges::mismatch(a.visible, b.visible);
+  if (x == a.visible.end()) return {};
+  return fmt::format("{}: byte {} of what others see is {:#x} and {:#x}", what,
+                     x - a.visible.begin(), static_cast<int>(*x), static_cast<int>(*y));
+}
+
+}  // namespace
+
+Outcome check_program(const jit::Object& object, uint64_t seed) {
+  Outcome outcome;
+  StateRecord record;
+  jit::VerifierInput input;
+  input.object = &object;
+  input.functions = &world_functions();
+  input.user_vm_start = jit::TestArena::kUserVmStart;
+  input.arena_size = uint64_t{object.maps[kArena].max_entries} * kPageSize;
+  input.insn_limit = seed % kPatientOneIn == 0 ? kPatientLimit : kInsnLimit;
+  input.sink = &record;
+  const auto verified = jit::verify(input);
+  if (!verified) {
+    outcome.rejected_at = verified.error().insn;
+    return outcome;
+  }
+  outcome.accepted = true;
+  if (record.overflown() || verified->ctx_size() > kCtxBytes) return outcome;
+
+  std::optional<Run> first;
+  for (const uint64_t poison : kPoisons) {
+    Memory memory(seed);
+    WorldRun context;
+    Oracle oracle(object, *verified, record, memory, context, poison);
+    const auto program = jit::make_interpreter(jit::fix_up(*verified, memory.binding()), &oracle);
+    Run run = execute(*program, memory, context);
+    outcome.insns += oracle.insns();
+    outcome.finding = oracle.finding();
+    if (outcome.finding.empty() && first)
+      outcome.finding = compare(*first, run, "addresses or garbage are seen");
+    if (!outcome.finding.empty()) return outcome;
+    if (!first) first = std::move(run);
+  }
+  Memory memory(seed);
+  WorldRun context;
+  const auto compiled =
+      jit::make_executable(jit::fix_up(*verified, memory.binding()), jit::Mode::compile);
+  if (!compiled) {
+    outcome.finding = "can't be compiled: " + compiled.error().message;
+    return outcome;
+  }
+  outcome.finding =
+      compare(*first, execute(**compiled, memory, context), "interpreted and compiled");
+  return outcome;
+}
+
+}  // namespace uarena::fuzz

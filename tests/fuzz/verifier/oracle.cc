@@ -1,0 +1,287 @@
+// One Match per comparison of a state with the frames of the run; the first thing that does not fit
+// is kept as text.
+#include "tests/fuzz/verifier/oracle.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <optional>
+
+#include "jit/verifier/analysis.h"
+#include "jit/verifier/print.h"
+
+namespace uarena::fuzz {
+namespace {
+
+using jit::verifier::Byte;
+using jit::verifier::Entered;
+using jit::verifier::is_global;
+using jit::verifier::Kind;
+using jit::verifier::Reg;
+using jit::verifier::Slot;
+using jit::verifier::State;
+
+// A run that takes longer is cut off; what was seen of it counts.
+constexpr uint64_t kMostInsns = 200'000;
+
+Calls calls_of(const State& state) {
+  Calls calls;
+  for (const auto& frame : state.frames)
+    calls.emplace_back(frame.subprog, frame.call_site, frame.entered);
+  return calls;
+}
+
+uint32_t subprog_at(const jit::ProgramDef& def, size_t insn) {
+  const auto found = std::ranges::find(def.subprogs, insn, &jit::Subprog::start);
+  return static_cast<uint32_t>(found - def.subprogs.begin());
+}
+
+}  // namespace
+
+void StateRecord::restart() {
+  states_.clear();
+  count_ = 0;
+}
+
+void StateRecord::walk(size_t insn, const State& state) {
+  if (++count_ > kMost) return;
+  states_[calls_of(state)][insn].push_back(state);
+}
+
+const StateRecord::PerInsn* StateRecord::find(const Calls& calls) const {
+  const auto found = states_.find(calls);
+  return found == states_.end() ? nullptr : &found->second;
+}
+
+// Does a state hold the run's frames from `root` on?
+class Oracle::Match {
+ public:
+  Match(const Oracle& oracle, size_t root) : oracle_(oracle), root_(root) {}
+
+  bool holds(const State& state) {
+    for (size_t f = 0; f < state.frames.size(); ++f) {
+      const auto& abstract = state.frames[f];
+      const Frame& frame = oracle_.frames_[root_ + f];
+      for (unsigned r = 0; r < 10; ++r)
+        if (!holds(abstract.regs[r], frame.regs[r]))
+          return differs(fmt::format("frame {} R{}", f, r), abstract.regs[r], frame.regs[r]);
+      for (size_t n = 0; n < abstract.stack.size(); ++n)
+        if (!holds(abstract.stack[n], word(frame, n), f, n)) return false;
+    }
+    return true;
+  }
+
+  const std::string& difference() const { return difference_; }
+
+ private:
+  static uint64_t word(const Frame& frame, size_t slot) {
+    uint64_t value = 0;
+    std::memcpy(&value, frame.stack.data() + frame.stack.size() - 8 * (slot + 1), sizeof value);
+    return value;
+  }
+
+  bool differs(const std::string& place, const Reg& reg, uint64_t value) {
+    difference_ = fmt::format("{} = {:#x} ({}) is not in {}", place, value,
+                              static_cast<int64_t>(value), to_string(reg, oracle_.object_, 0));
+    return false;
+  }
+
+  bool holds(const Slot& slot, uint64_t value, size_t frame, size_t n) {
+    const auto place = [&] { return fmt::format("frame {} fp-{}", frame, 8 * (n + 1)); };
+    if (slot.is_spill()) return holds(slot.spilled, value) || differs(place(), slot.spilled, value);
+    for (const unsigned half : {0u, 4u}) {
+      if (slot.bytes[half] != Byte::spill) continue;
+      if (!slot.spilled.number.low.contains(static_cast<uint32_t>(value >> (8 * half))))
+        return differs(place() + " (half)", slot.spilled, value);
+    }
+    for (unsigned b = 0; b < 8; ++b)
+      if (slot.bytes[b] == Byte::zero && (value >> (8 * b) & 0xff) != 0)
+        return differs(place() + " (zero)", slot.spilled, value);
+    return true;
+  }
+
+  bool holds(const Reg& reg, uint64_t value) {
+    if (reg.kind == Kind::uninit) return true;
+    if (reg.id != 0 && (reg.kind == Kind::scalar || reg.or_null)) {
+      const uint64_t fate =
+          reg.kind == Kind::scalar ? value - static_cast<uint64_t>(reg.delta) : value == 0;
+      const auto [same, added] = fates_.emplace(std::pair(reg.kind == Kind::scalar, reg.id), fate);
+      if (!added && same->second != fate) return false;
+    }
+    if (reg.or_null && value == 0) return true;
+    return points(reg, value);
+  }
+
+  bool at(const Reg& reg, uint64_t value, uint64_t base) const {
+    return reg.number.contains(value - base);
+  }
+
+  bool points(const Reg& reg, uint64_t value) const {
+    switch (reg.kind) {
+      case Kind::scalar:
+        return reg.number.contains(value);
+      case Kind::arena:
+        return value >> 32 == 0;
+      case Kind::ctx:
+        return at(reg, value, reinterpret_cast<uint64_t>(oracle_.memory_.ctx().data()));
+      case Kind::stack:
+        return root_ + reg.frame < oracle_.frames_.size() &&
+               at(reg, value, oracle_.frames_[root_ + reg.frame].top());
+      case Kind::map_ptr:
+        return value == reinterpret_cast<uint64_t>(&oracle_.memory_.map(reg.map));
+      case Kind::map_value:
+        return in_map(reg, value);
+      case Kind::memory:
+        return in_memory(reg, value, oracle_.run_.given) || in_memory(reg, value, oracle_.lent_);
+      case Kind::callback:
+        return value == reg.map;
+      default:
+        return false;  // no such pointers in this world
+    }
+  }
+
+  bool in_map(const Reg& reg, uint64_t value) const {
+    const jit::BoundMap& map = oracle_.memory_.map(reg.map);
+    const auto base = reinterpret_cast<uint64_t>(map.value);
+    for (uint64_t n = 0; n < map.max_entries; ++n)
+      if (at(reg, value, base + n * map.value_size)) return true;
+    return false;
+  }
+
+  bool in_memory(const Reg& reg, uint64_t value,
+                 const std::vector<std::pair<uint64_t, uint64_t>>& known) const {
+    return std::ranges::any_of(known, [&](const auto& memory) {
+      return reg.size <= memory.second && at(reg, value, memory.first);
+    });
+  }
+
+  const Oracle& oracle_;
+  const size_t root_;
+  std::map<std::pair<bool, uint32_t>, uint64_t> fates_;  // by id: what its holders share
+  std::string difference_;
+};
+
+void Oracle::entered(std::span<uint64_t, 11> regs, std::span<std::byte> stack) {
+  frames_.push_back({regs, stack});
+}
+
+void Oracle::left() { frames_.pop_back(); }
+
+// The first instruction of a frame says which subprogram it is.
+void Oracle::begin(size_t insn) {
+  Frame& frame = frames_.back();
+  const jit::ProgramDef& def = program_.def();
+  frame.fresh = false;
+  frame.subprog = subprog_at(def, insn);
+  if (frame.subprog >= def.subprogs.size()) return find("a frame begins inside a subprogram");
+  const size_t depth = frames_.size() - 1;
+  if (depth > 0) {
+    const Frame& caller = frames_[depth - 1];
+    frame.root = caller.root;
+    frame.call_site = static_cast<uint32_t>(caller.last);
+    if (!is_pseudo_call(def.insns[caller.last])) frame.entered = Entered::looped;
+    if (frame.entered == Entered::called && is_global(def, frame.subprog)) {
+      frame.root = depth;
+      frame.entered = Entered::global;
+      const auto& params = def.subprogs[frame.subprog].params;
+      for (size_t n = 0; n < params.size(); ++n)
+        lent_.emplace_back(frame.regs[n + 1], params[n].size);
+    }
+  }
+  // Nothing of this may be read: registers that are no arguments, stack that is not zeroed.
+  frame.regs[0] = poison_;
+  for (unsigned r = depth == 0 ? 2 : 6; r < 10; ++r) frame.regs[r] = poison_ + r;
+  if (!program_.zeroed_stack()[frame.subprog])
+    std::ranges::fill(frame.stack, static_cast<std::byte>(poison_));
+  Calls calls;
+  for (size_t f = frame.root; f <= depth; ++f)
+    calls.emplace_back(frames_[f].subprog, f == frame.root ? 0 : frames_[f].call_site,
+                       frames_[f].entered);
+  frame.states = record_.find(calls);
+}
+
+// Loops without a budget were walked to their end. So between two turns that are counted a run
+// executes no more instructions than the walk had; a global function has a walk of its own.
+void Oracle::check_end(const jit::RunContext& run) {
+  Frame& frame = frames_[frames_.back().root];
+  const uint64_t turns = run.turns_left + run.turns_after_limit;
+  if (turns != frame.turns) {
+    frame.turns = turns;
+    frame.since_turn = 0;
+  } else if (++frame.since_turn > program_.insns_processed()) {
+    find("the run would never end: no turns of its loops are counted");
+  }
+}
+
+void Oracle::before(size_t insn, jit::RunContext& run) {
+  if (!finding_.empty()) return run.end(static_cast<uint32_t>(insn));
+  if (++insns_ > kMostInsns) run.end(static_cast<uint32_t>(insn));
+  const jit::ProgramDef& def = program_.def();
+  Frame& frame = frames_.back();
+  if (frame.fresh)
+    begin(insn);
+  else if (const jit::Insn& before = def.insns[frame.last]; before.code == (jit::kJmp | jit::kCall))
+    for (unsigned r = 1; r <= 5; ++r) frame.regs[r] = poison_ + r;
+  frame.last = insn;
+  check_end(run);
+  if (!program_.facts()[insn].reached) return find(fmt::format("insn {}: dead code runs", insn));
+  check_state(insn);
+  check_access(def.insns[insn]);
+}
+
+void Oracle::check_state(size_t insn) {
+  const Frame& frame = frames_.back();
+  const auto* states = frame.states;
+  const auto found =
+      states == nullptr ? StateRecord::PerInsn::const_iterator{} : states->find(insn);
+  if (states == nullptr || found == states->end())
+    return find(fmt::format("insn {}: was not walked along these calls", insn));
+  std::string difference;
+  const auto& all = found->second;
+  for (size_t n = all.size(); n-- > 0;) {
+    Match match(*this, frame.root);
+    if (match.holds(all[n])) return;
+    if (difference.empty()) difference = match.difference();
+  }
+  find(fmt::format("insn {} ({}): in none of {} states; of the last one: {}\n{}", insn,
+                   disassemble(program_.def().insns, insn), all.size(), difference,
+                   to_string(all.back(), object_)));
+}
+
+// Arena accesses are made safe at run time; all others must be right.
+void Oracle::check_access(const jit::Insn& insn) {
+  const uint8_t cls = jit::insn_class(insn.code);
+  if (cls != jit::kLdx && cls != jit::kSt && cls != jit::kStx) return;
+  const Frame& frame = frames_.back();
+  if (program_.facts()[frame.last].region == jit::Region::arena) return;
+  const bool atomic = cls == jit::kStx && jit::insn_mode(insn.code) == jit::kAtomic;
+  const bool loads = cls == jit::kLdx || (atomic && insn.imm == jit::kLoadAcq);
+  const uint64_t address =
+      frame.regs[loads ? insn.src : insn.dst] + static_cast<uint64_t>(int64_t{insn.off});
+  if (!may_touch(address, jit::access_bytes(insn.code), !loads))
+    find(fmt::format("insn {} ({}): touches {:#x}, which is nobody's", frame.last,
+                     disassemble(program_.def().insns, frame.last), address));
+}
+
+bool Oracle::may_touch(uint64_t address, uint64_t bytes, bool writes) const {
+  const auto inside = [&](uint64_t from, uint64_t size) {
+    return address >= from && address - from + bytes <= size;
+  };
+  for (const Frame& frame : frames_)
+    if (!frame.fresh) {
+      const uint64_t size = program_.stack_bytes()[frame.subprog];
+      if (inside(frame.top() - size, size)) return true;
+    }
+  if (inside(reinterpret_cast<uint64_t>(memory_.ctx().data()), program_.ctx_size())) return true;
+  for (size_t n = 0; n < object_.maps.size(); ++n) {
+    const jit::BoundMap& map = memory_.map(n);
+    if (map.value == nullptr || (writes && map.read_only)) continue;
+    for (uint64_t e = 0; e < map.max_entries; ++e)
+      if (inside(reinterpret_cast<uint64_t>(map.value) + e * map.value_size, map.value_size))
+        return true;
+  }
+  return false;
+}
+
+}  // namespace uarena::fuzz

@@ -1,0 +1,212 @@
+// The functions have the prototypes of the catalogue and bodies of their own.
+#include "tests/fuzz/verifier/world.h"
+
+#include <linux/bpf.h>
+
+#include <cstring>
+
+#include "jit/catalogue.h"
+#include "jit/engine.h"
+#include "jit/turns.h"
+#include "tests/fuzz/random.h"
+
+namespace uarena::fuzz {
+namespace {
+
+using jit::RunContext;
+
+constexpr uint32_t kMostTurns = 1u << 23;  // of bpf_loop and iterators, as in the kernel
+
+WorldRun& state_of(RunContext* run) { return *static_cast<WorldRun*>(run); }
+
+uint64_t number(int64_t n) { return static_cast<uint64_t>(n); }
+
+struct Iterator {
+  int32_t current;
+  int32_t end;
+};
+Iterator& iterator(uint64_t at) { return *reinterpret_cast<Iterator*>(at); }
+
+uint64_t iter_new(uint64_t at, uint64_t start, uint64_t end, uint64_t, uint64_t, RunContext* run) {
+  Iterator& it = iterator(at);
+  it = {0, 0};
+  state_of(run).given.emplace_back(at, sizeof(int32_t));
+  const auto from = static_cast<int32_t>(start), to = static_cast<int32_t>(end);
+  if (from > to) return number(-EINVAL);
+  if (int64_t{to} - from > int64_t{kMostTurns}) return number(-E2BIG);
+  it.current = static_cast<int32_t>(static_cast<uint32_t>(from) - 1);
+  it.end = to;
+  return 0;
+}
+
+uint64_t iter_next(uint64_t at, uint64_t, uint64_t, uint64_t, uint64_t, RunContext*) {
+  Iterator& it = iterator(at);
+  if (static_cast<int64_t>(it.current) + 1 >= it.end) {
+    it = {0, 0};
+    return 0;
+  }
+  ++it.current;
+  return at;
+}
+
+uint64_t iter_destroy(uint64_t at, uint64_t, uint64_t, uint64_t, uint64_t, RunContext*) {
+  iterator(at) = {0, 0};
+  return 0;
+}
+
+uint64_t nothing(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, RunContext*) { return 0; }
+
+uint64_t lookup(uint64_t map, uint64_t key, uint64_t, uint64_t, uint64_t, RunContext*) {
+  const auto& bound = *reinterpret_cast<const jit::BoundMap*>(map);
+  uint32_t index = 0;
+  std::memcpy(&index, reinterpret_cast<const void*>(key), sizeof index);
+  if (index >= bound.max_entries) return 0;
+  return reinterpret_cast<uint64_t>(bound.value) + uint64_t{index} * bound.value_size;
+}
+
+uint64_t loop(uint64_t turns, uint64_t callback, uint64_t data, uint64_t flags, uint64_t,
+              RunContext* run) {
+  if (flags != 0) return number(-EINVAL);
+  if (static_cast<uint32_t>(turns) > kMostTurns) return number(-E2BIG);
+  for (uint32_t n = 0; n < static_cast<uint32_t>(turns); ++n) {
+    if (!jit::take_turn(run)) return 0;
+    const uint64_t stop = run->program->call_back(callback, {n, data, 0, 0, 0}, *run);
+    if (run->ended) return 0;
+    if (stop != 0) return n + 1;
+  }
+  return static_cast<uint32_t>(turns);
+}
+
+uint64_t prandom(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, RunContext* run) {
+  uint64_t& x = state_of(run).random;
+  x = x * 6364136223846793005u + 1442695040888963407u;
+  return x >> 32;
+}
+
+jit::FunctionDesc with_body(const jit::FunctionDesc& known, jit::HelperFn body) {
+  jit::FunctionDesc function = known;
+  function.function = body;
+  return function;
+}
+
+struct Body {
+  const char* name;
+  jit::HelperFn function;
+};
+// In the order of Kfunc.
+constexpr Body kKfuncs[] = {
+    {"bpf_iter_num_new", iter_new},         {"bpf_iter_num_next", iter_next},
+    {"bpf_iter_num_destroy", iter_destroy}, {"bpf_preempt_disable", nothing},
+    {"bpf_preempt_enable", nothing},        {"bpf_rcu_read_lock", nothing},
+    {"bpf_rcu_read_unlock", nothing},
+};
+constexpr std::pair<int32_t, jit::HelperFn> kHelpers[] = {
+    {BPF_FUNC_map_lookup_elem, lookup},
+    {BPF_FUNC_get_prandom_u32, prandom},
+    {BPF_FUNC_loop, loop},
+};
+
+struct Functions {
+  std::vector<jit::FunctionDesc> all;
+  jit::CallTable table;
+
+  Functions() {
+    all.reserve(std::size(kKfuncs) + std::size(kHelpers));
+    for (const Body& body : kKfuncs)
+      table.kfuncs.push_back(
+          &all.emplace_back(with_body(*jit::find_kfunc(body.name), body.function)));
+    for (const auto& [helper, body] : kHelpers)
+      for (const jit::FunctionDesc& known : jit::catalogue()) {
+        if (known.helper != helper) continue;
+        const auto n = static_cast<size_t>(helper);
+        table.helpers.resize(std::max(table.helpers.size(), n + 1));
+        table.helpers[n] = &all.emplace_back(with_body(known, body));
+      }
+  }
+};
+
+jit::MapDef map_def(const char* name, jit::MapKind kind, uint32_t type, uint32_t value_size,
+                    uint32_t entries) {
+  jit::MapDef def;
+  def.name = name;
+  def.kind = kind;
+  def.type = type;
+  def.key_size = kind == jit::MapKind::arena ? 0 : 4;
+  def.value_size = value_size;
+  def.max_entries = entries;
+  return def;
+}
+
+std::vector<jit::MapDef> map_defs() {
+  using jit::MapKind;
+  std::vector<jit::MapDef> defs = {
+      map_def("arena", MapKind::arena, kBpfMapTypeArena, 0, 2 * jit::TestArena::kPages),
+      map_def(".bss", MapKind::bss, BPF_MAP_TYPE_ARRAY, kBssBytes, 1),
+      map_def(".rodata", MapKind::rodata, BPF_MAP_TYPE_ARRAY, kRodataBytes, 1),
+      map_def("four", MapKind::array, BPF_MAP_TYPE_ARRAY, kElementBytes, kElements)};
+  defs[kRodata].initial.resize(kRodataBytes, std::byte{5});
+  return defs;
+}
+
+}  // namespace
+
+jit::Object make_world() {
+  jit::Object object;
+  object.license = "GPL";
+  object.maps = map_defs();
+  object.arena = kArena;
+  for (const Body& body : kKfuncs) object.kfuncs.push_back({body.name, false});
+  object.programs.resize(1);
+  object.programs[0].name = "fuzz";
+  object.programs[0].section = "syscall";
+  return object;
+}
+
+const jit::CallTable& world_functions() {
+  static const Functions functions;
+  return functions.table;
+}
+
+Memory::Memory(uint64_t seed)
+    : bss_(kBssBytes),
+      rodata_(kRodataBytes, std::byte{5}),
+      array_(size_t{kElementBytes} * kElements),
+      ctx_(kCtxBytes) {
+  Random random(seed);
+  for (auto* bytes : {&bss_, &array_, &ctx_})
+    for (std::byte& b : *bytes)
+      b = static_cast<std::byte>(random.one_in(2) ? random.bits() : random.pick(3));
+  const auto defs = map_defs();
+  std::byte* const values[] = {nullptr, bss_.data(), rodata_.data(), array_.data()};
+  for (size_t n = 0; n < defs.size(); ++n) add(defs[n], values[n]);
+}
+
+void Memory::add(const jit::MapDef& def, std::byte* value) {
+  auto bound = std::make_unique<jit::BoundMap>();
+  bound->kind = def.kind;
+  bound->name = def.name;
+  bound->value = value;
+  bound->value_size = def.value_size;
+  bound->max_entries = def.max_entries;
+  bound->read_only = jit::is_read_only(def.kind);
+  maps_.push_back(std::move(bound));
+}
+
+jit::Binding Memory::binding() const {
+  jit::Binding binding;
+  for (const auto& map : maps_) binding.maps.push_back(map.get());
+  binding.functions = &world_functions();
+  binding.arena = arena_.view();
+  return binding;
+}
+
+std::vector<std::byte> Memory::visible() const {
+  std::vector<std::byte> all;
+  for (const auto* bytes : {&bss_, &rodata_, &array_, &ctx_})
+    all.insert(all.end(), bytes->begin(), bytes->end());
+  const std::byte* pages = arena_.at(jit::TestArena::kPresent);
+  all.insert(all.end(), pages, pages + jit::TestArena::kPages * kPageSize);
+  return all;
+}
+
+}  // namespace uarena::fuzz

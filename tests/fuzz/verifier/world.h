@@ -1,0 +1,70 @@
+// What the generated programs live in: an arena, three maps, and functions that always answer the
+// same, so that two runs of one program differ only in their addresses.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <vector>
+
+#include "jit/function.h"
+#include "jit/object.h"
+#include "jit/program.h"
+#include "jit/runtime.h"
+#include "tests/jit/exec/test_arena.h"
+
+namespace uarena::fuzz {
+
+// Indices into Object::maps.
+inline constexpr int kArena = 0;
+inline constexpr int kBss = 1;
+inline constexpr int kRodata = 2;
+inline constexpr int kArray = 3;
+
+inline constexpr uint32_t kBssBytes = 64;
+inline constexpr uint32_t kRodataBytes = 16;
+inline constexpr uint32_t kElementBytes = 16;
+inline constexpr uint32_t kElements = 4;
+inline constexpr uint32_t kCtxBytes = 256;  // more than programs are generated to touch
+
+// Indices into Object::kfuncs.
+enum Kfunc : int32_t {
+  kIterNew,
+  kIterNext,
+  kIterDestroy,
+  kPreemptDisable,
+  kPreemptEnable,
+  kRcuLock,
+  kRcuUnlock,
+};
+
+// The object without instructions: programs[0] is to be filled.
+jit::Object make_world();
+const jit::CallTable& world_functions();
+
+// Memory of one run. Each has addresses of its own.
+class Memory {
+ public:
+  explicit Memory(uint64_t seed);  // of the bytes
+  jit::Binding binding() const;
+  std::span<std::byte> ctx() { return ctx_; }
+  const jit::BoundMap& map(size_t n) const { return *maps_[n]; }
+  // Everything that somebody outside can see after the run.
+  std::vector<std::byte> visible() const;
+  const jit::TestArena& arena() const { return arena_; }
+
+ private:
+  void add(const jit::MapDef& def, std::byte* value);
+
+  jit::TestArena arena_;
+  std::vector<std::byte> bss_, rodata_, array_, ctx_;
+  std::vector<std::unique_ptr<jit::BoundMap>> maps_;
+};
+
+// One run, with what its functions know.
+struct WorldRun : jit::RunContext {
+  uint64_t random = 1;
+  // The memory that functions gave out: iterators' values.
+  std::vector<std::pair<uint64_t, uint64_t>> given;  // address, bytes
+};
+
+}  // namespace uarena::fuzz
