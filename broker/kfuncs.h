@@ -12,8 +12,9 @@
 
 namespace uarena::broker {
 
-// All helpers that are offered, and the functions for Object::kfuncs, in its order. A weak one that is not offered is left null (the
-// verifier rejects a call to it); any other is an error (ENOENT) that names it and what is offered.
+// All helpers that are offered, and the functions for Object::kfuncs, in its order. A weak one that
+// is not offered is left null (the verifier rejects a call to it); any other is an error (ENOENT)
+// that names it and what is offered.
 Result<jit::CallTable> resolve_functions(const jit::Object& object);
 
 }  // namespace uarena::broker

@@ -117,7 +117,8 @@ void mark_cut_off_runs(const EstateEntries& entries, const Estate& estate,
          {"program", slot.program.load()},
          {"name", program ? program->name : ""}});
     if (program && program->object->arena)
-      program->object->arena->note_cut_off_run(CutOff::death, program->id, program->name, slot.begun_ns);
+      program->object->arena->note_cut_off_run(CutOff::death, program->id, program->name,
+                                               slot.begun_ns);
     slot.program = 0;  // so that our successor, should we die before it is answered, does not
   }
 }

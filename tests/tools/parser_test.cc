@@ -81,7 +81,7 @@ TEST(CommandTable, HasTheCommandsOfThisVersion) {
   EXPECT_EQ(all,
             "arena: show list create delete\n"
             "page: list show map dump\n"
-            "prog: show list load run dump unload\n"
+            "prog: show list load run dump log unload\n"
             "client: show list\n"
             "daemon: status\n");
 }
