@@ -40,6 +40,7 @@ Result<Measured> measure(const Work& work, unsigned rounds);
 
 std::vector<Work> page_works(const std::string& socket);
 std::vector<Work> program_works(const std::string& socket, const std::string& bpf_directory);
+std::vector<Work> verify_works(const std::string& bpf_directory);
 
 uint64_t now_ns();
 double median(std::vector<double> values);
