@@ -165,9 +165,10 @@ Result<std::shared_ptr<Program>> Loading::build_program(size_t index) {
     input.user_vm_start = object_->arena->user_vm_start();
     input.arena_size = object_->arena->size();
   }
-  auto verified = jit::verify(input, &log_);
+  std::string log;
+  auto verified = jit::verify(input, &log);
+  log_ += verified ? log : verified.error().log;
   if (!verified) {
-    log_ += verified.error().log;
     Error error = verified.error().error;
     error.message = fmt::format("program {}: {}", def.name, error.message);
     return as_rejection(std::move(error));

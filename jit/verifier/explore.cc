@@ -22,7 +22,7 @@ namespace uarena::jit::verifier {
 namespace {
 
 // As in the kernel: more branches waiting than this is no ordinary program.
-constexpr size_t kMaxWaiting = 8192;
+constexpr size_t kMaxWaiting = 65'536;
 constexpr size_t kMaxNodes = 100'000;
 constexpr uint64_t kLookAtClock = 256;  // instructions, of some 10 us each at worst
 // What remembered and waiting states may take together. A state can have 60 KiB, so that their

@@ -281,6 +281,22 @@ TEST_F(CommandErrors, VerifierRejection) {
   EXPECT_EQ(integer(ok({"arena", "show", "heap"}), "programs"), 0);
 }
 
+// Each program's log once: figures of the good one, the path of the bad one, and what to change.
+TEST_F(CommandErrors, VerifierLogOfARejection) {
+  const RunOutput told = plain({"prog", "load", object("second_is_bad"), "--log-level", "1"});
+  const auto times = [&](const std::string& words) {
+    size_t count = 0;
+    for (size_t at = told.err.find(words); at != std::string::npos;
+         at = told.err.find(words, at + 1))
+      ++count;
+    return count;
+  };
+  EXPECT_EQ(times("processed "), 2u) << told.err;
+  EXPECT_EQ(times("0: R1=ctx() R10=fp0\n"), 1u) << told.err;
+  EXPECT_EQ(times("; return *(__u32*)*ctx;"), 1u) << told.err;
+  EXPECT_EQ(times("hint: "), 1u) << told.err;
+}
+
 // A place that can't be written to is found before the program runs; a full disk only after it.
 TEST_F(CommandErrors, OutputThatCannotBeWritten) {
   ok({"prog", "load", object("answers")});

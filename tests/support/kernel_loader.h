@@ -94,7 +94,8 @@ class KernelObject {
   const KernelProgram* program(std::string_view name) const;
   const KernelMap* map(std::string_view name) const;
   const std::vector<KernelProgram>& programs() const { return programs_; }
-  std::vector<int> map_fds() const;  // as Object::maps
+  std::vector<int> map_fds() const;
+  int btf() const { return btf_.get(); }  // as Object::maps
   const KernelMap* arena() const { return arena_ ? &maps_[*arena_] : nullptr; }
   // user_vm_start; 0 without an arena.
   uint64_t arena_address() const { return arena_ ? maps_[*arena_].memory.address() : 0; }

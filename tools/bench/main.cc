@@ -23,7 +23,7 @@ bool chosen(const std::string& work, const std::vector<std::string>& names) {
 }
 
 void print(const bench::Measured& m) {
-  std::printf("%-32s %10.1f %10.1f %-10s %6.2f  (%.2f..%.2f)  %s, %s is better\n", m.name.c_str(),
+  std::printf("%-20s %10.1f %10.1f %-10s %6.2f  (%.2f..%.2f)  %s, %s is better\n", m.name.c_str(),
               m.ours, m.peer, m.peer_name.c_str(), m.ratio, m.ratio_low, m.ratio_high,
               m.unit.c_str(), m.better.c_str());
   std::fflush(stdout);
@@ -63,7 +63,7 @@ int run(const std::vector<std::string>& names, unsigned rounds, const std::strin
       std::fprintf(stderr, "\n");
       return 2;
     }
-  std::printf("%-32s %10s %10s %-10s %6s\n", "work", "ours", "peer", "", "ratio");
+  std::printf("%-20s %10s %10s %-10s %6s\n", "work", "ours", "peer", "", "ratio");
   std::vector<bench::Measured> results;
   for (const bench::Work& work : works) {
     if (!chosen(work.name, names)) continue;
