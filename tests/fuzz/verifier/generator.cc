@@ -438,6 +438,19 @@ std::vector<Param> parameters(Random& random) {
   return params;
 }
 
+// A function whose last call was repaired away is called from some other place.
+bool call_again(Random& random, ProgramDef& program, size_t insn) {
+  const auto callee = std::ranges::find(program.subprogs, insn, &Subprog::start);
+  if (insn == 0 || callee == program.subprogs.end()) return false;
+  const uint32_t main = program.subprogs[0].count;
+  if (main < 3) return false;
+  size_t at = random.below(main - 2);
+  for (size_t n = 0; n < main - 2; ++n)
+    if (program.insns[n] == Insn{.code = kJmp | kJa}) at = n;
+  program.insns[at] = {kJmp | kCall, 0, kPseudoCall, 0, static_cast<int32_t>(insn - at - 1)};
+  return true;
+}
+
 }  // namespace
 
 void generate(Random& random, ProgramDef& program) {
@@ -445,19 +458,23 @@ void generate(Random& random, ProgramDef& program) {
   program.subprogs.clear();
   static constexpr const char* kNames[] = {"fuzz", "local", "global", "callback"};
   std::vector<Body::Use> uses;
-  uint32_t starts[kSubprogs];
-  for (uint32_t n = 0; n < kSubprogs; ++n) {
-    const auto start = starts[n] = static_cast<uint32_t>(program.insns.size());
-    Body body(random, program.insns, static_cast<Sub>(n));
-    body.make(n == kMain ? 3 + random.pick(12) : 1 + random.pick(5));
+  std::vector<Sub> wanted = {kMain};  // a function that nobody calls is not there
+  uint32_t starts[kSubprogs] = {};
+  for (size_t n = 0; n < wanted.size(); ++n) {
+    const Sub self = wanted[n];
+    const auto start = starts[self] = static_cast<uint32_t>(program.insns.size());
+    Body body(random, program.insns, self);
+    body.make(self == kMain ? 3 + random.pick(12) : 1 + random.pick(5));
+    for (const Body::Use& use : body.uses)
+      if (std::ranges::find(wanted, use.callee) == wanted.end()) wanted.push_back(use.callee);
     uses.insert(uses.end(), body.uses.begin(), body.uses.end());
-    Subprog subprog{kNames[n],
+    Subprog subprog{kNames[self],
                     start,
                     static_cast<uint32_t>(program.insns.size()) - start,
-                    n == kMain || n == kGlobal,
-                    n + 1,
+                    self == kMain || self == kGlobal,
+                    self + 1,
                     {}};
-    if (n == kGlobal) subprog.params = parameters(random);
+    if (self == kGlobal) subprog.params = parameters(random);
     program.subprogs.push_back(std::move(subprog));
   }
   for (const auto& [at, callee] : uses)
@@ -465,7 +482,12 @@ void generate(Random& random, ProgramDef& program) {
 }
 
 void repair(Random& random, ProgramDef& program, size_t insn) {
-  if (insn >= program.insns.size()) return;
+  if (insn >= program.insns.size() || call_again(random, program, insn)) return;
+  // What nothing leads to is reached again when what stands before it goes on.
+  if (insn > 0 && random.one_in(2)) {
+    const Insn& before = program.insns[insn - 1];
+    if (before.code == (kJmp | kJa) || before.code == (kJmp | kExit)) insn--;
+  }
   Insn& i = program.insns[insn];
   const bool control = insn_class(i.code) == kJmp || insn_class(i.code) == kJmp32;
   const bool leaves = control && insn_op(i.code) == kExit;
