@@ -6,39 +6,39 @@ struct bpf_spin_lock {
   __u32 val;
 };
 
-static void *(*bpf_map_lookup_elem)(void *map, const void *key) = (void *)1;
-static long (*bpf_map_update_elem)(void *map, const void *key, const void *value,
-                                   __u64 flags) = (void *)2;
-static long (*bpf_map_delete_elem)(void *map, const void *key) = (void *)3;
-static __u64 (*bpf_ktime_get_ns)(void) = (void *)5;
-static __u32 (*bpf_get_smp_processor_id)(void) = (void *)8;
-static long (*bpf_spin_lock)(struct bpf_spin_lock *lock) = (void *)93;
-static long (*bpf_spin_unlock)(struct bpf_spin_lock *lock) = (void *)94;
-static long (*bpf_probe_read_kernel)(void *to, __u32 size, const void *from) = (void *)113;
-static long (*bpf_probe_read_kernel_str)(void *to, __u32 size, const void *from) = (void *)115;
-static long (*bpf_ringbuf_output)(void *ring, void *data, __u64 size, __u64 flags) = (void *)130;
-static void *(*bpf_ringbuf_reserve)(void *ring, __u64 size, __u64 flags) = (void *)131;
-static void (*bpf_ringbuf_submit)(void *record, __u64 flags) = (void *)132;
-static void (*bpf_ringbuf_discard)(void *record, __u64 flags) = (void *)133;
-static __u64 (*bpf_ringbuf_query)(void *ring, __u64 flags) = (void *)134;
-static long (*bpf_for_each_map_elem)(void *map, void *callback, void *ctx,
-                                     __u64 flags) = (void *)164;
-static long (*bpf_snprintf)(char *to, __u32 size, const char *format, __u64 *data,
-                            __u32 bytes) = (void *)165;
-static long (*bpf_loop)(__u32 loops, void *callback, void *ctx, __u64 flags) = (void *)181;
-static long (*bpf_strncmp)(const char *a, __u32 size, const char *b) = (void *)182;
-static void *(*bpf_map_lookup_percpu_elem)(void *map, const void *key, __u32 cpu) = (void *)195;
+static void* (*bpf_map_lookup_elem)(void* map, const void* key) = (void*)1;
+static long (*bpf_map_update_elem)(void* map, const void* key, const void* value,
+                                   __u64 flags) = (void*)2;
+static long (*bpf_map_delete_elem)(void* map, const void* key) = (void*)3;
+static __u64 (*bpf_ktime_get_ns)(void) = (void*)5;
+static __u32 (*bpf_get_smp_processor_id)(void) = (void*)8;
+static long (*bpf_spin_lock)(struct bpf_spin_lock* lock) = (void*)93;
+static long (*bpf_spin_unlock)(struct bpf_spin_lock* lock) = (void*)94;
+static long (*bpf_probe_read_kernel)(void* to, __u32 size, const void* from) = (void*)113;
+static long (*bpf_probe_read_kernel_str)(void* to, __u32 size, const void* from) = (void*)115;
+static long (*bpf_ringbuf_output)(void* ring, void* data, __u64 size, __u64 flags) = (void*)130;
+static void* (*bpf_ringbuf_reserve)(void* ring, __u64 size, __u64 flags) = (void*)131;
+static void (*bpf_ringbuf_submit)(void* record, __u64 flags) = (void*)132;
+static void (*bpf_ringbuf_discard)(void* record, __u64 flags) = (void*)133;
+static __u64 (*bpf_ringbuf_query)(void* ring, __u64 flags) = (void*)134;
+static long (*bpf_for_each_map_elem)(void* map, void* callback, void* ctx,
+                                     __u64 flags) = (void*)164;
+static long (*bpf_snprintf)(char* to, __u32 size, const char* format, __u64* data,
+                            __u32 bytes) = (void*)165;
+static long (*bpf_loop)(__u32 loops, void* callback, void* ctx, __u64 flags) = (void*)181;
+static long (*bpf_strncmp)(const char* a, __u32 size, const char* b) = (void*)182;
+static void* (*bpf_map_lookup_percpu_elem)(void* map, const void* key, __u32 cpu) = (void*)195;
 
 struct bpf_iter_num {
   __u64 opaque[1];
 } __attribute__((aligned(8)));
-int bpf_iter_num_new(struct bpf_iter_num *it, int start, int end) __ksym __weak;
-int *bpf_iter_num_next(struct bpf_iter_num *it) __ksym __weak;
-void bpf_iter_num_destroy(struct bpf_iter_num *it) __ksym __weak;
+int bpf_iter_num_new(struct bpf_iter_num* it, int start, int end) __ksym __weak;
+int* bpf_iter_num_next(struct bpf_iter_num* it) __ksym __weak;
+void bpf_iter_num_destroy(struct bpf_iter_num* it) __ksym __weak;
 void bpf_preempt_disable(void) __ksym __weak;
 void bpf_preempt_enable(void) __ksym __weak;
-void bpf_local_irq_save(unsigned long *flags) __ksym __weak;
-void bpf_local_irq_restore(unsigned long *flags) __ksym __weak;
+void bpf_local_irq_save(unsigned long* flags) __ksym __weak;
+void bpf_local_irq_restore(unsigned long* flags) __ksym __weak;
 void bpf_rcu_read_lock(void) __ksym __weak;
 void bpf_rcu_read_unlock(void) __ksym __weak;
 
@@ -88,7 +88,7 @@ struct {
 } ring SEC(".maps");
 
 SEC("syscall")
-int arrays(struct helpers_ctx *ctx) {
+int arrays(struct helpers_ctx* ctx) {
   __u32 key = 3, outside = 4;
   __u64 value = ctx->in;
   ctx->out[0] = bpf_map_update_elem(&array, &key, &value, 0);
@@ -99,7 +99,7 @@ int arrays(struct helpers_ctx *ctx) {
   ctx->out[5] = bpf_map_update_elem(&array, &key, &value, 4);
   ctx->out[6] = bpf_map_delete_elem(&array, &key);
   ctx->out[7] = bpf_map_lookup_elem(&array, &outside) != NULL;
-  __u64 *found = bpf_map_lookup_elem(&array, &key);
+  __u64* found = bpf_map_lookup_elem(&array, &key);
   if (found == NULL) return 1;
   ctx->out[8] = *found;
   *found += 1;
@@ -108,21 +108,21 @@ int arrays(struct helpers_ctx *ctx) {
 }
 
 SEC("syscall")
-int percpu_arrays(struct helpers_ctx *ctx) {
+int percpu_arrays(struct helpers_ctx* ctx) {
   __u32 key = 1, outside = 2;
   __u64 value = ctx->in;
   ctx->out[0] = bpf_map_update_elem(&percpu, &key, &value, 0);
   ctx->out[1] = bpf_map_update_elem(&percpu, &outside, &value, 0);
   ctx->out[2] = bpf_map_lookup_percpu_elem(&percpu, &key, 1 << 20) != NULL;
   ctx->out[3] = bpf_map_lookup_percpu_elem(&percpu, &key, 0) != NULL;
-  __u64 *mine = bpf_map_lookup_elem(&percpu, &key);
+  __u64* mine = bpf_map_lookup_elem(&percpu, &key);
   if (mine == NULL) return 1;
   ctx->out[4] = *mine;
   return 0;
 }
 
 SEC("syscall")
-int hashes(struct helpers_ctx *ctx) {
+int hashes(struct helpers_ctx* ctx) {
   __u64 value = ctx->in, key = 1;
   ctx->out[0] = bpf_map_lookup_elem(&hash, &key) != NULL;
   ctx->out[1] = bpf_map_delete_elem(&hash, &key);
@@ -137,7 +137,7 @@ int hashes(struct helpers_ctx *ctx) {
   value++;
   ctx->out[9] = bpf_map_update_elem(&hash, &key, &value, 0);
   ctx->out[10] = bpf_map_update_elem(&hash, &key, &value, 9);
-  __u64 *found = bpf_map_lookup_elem(&hash, &key);
+  __u64* found = bpf_map_lookup_elem(&hash, &key);
   if (found != NULL) ctx->out[11] = *found;
   UNROLLED for (int n = 1; n < 4; n++) {
     key = n;
@@ -147,29 +147,29 @@ int hashes(struct helpers_ctx *ctx) {
 }
 
 SEC("syscall")
-int lru_hashes(struct helpers_ctx *ctx) {
+int lru_hashes(struct helpers_ctx* ctx) {
   for (__u32 n = 0; n < 1000; n++) {
     __u32 key = n;
     __u64 value = key * ctx->in;
     if (bpf_map_update_elem(&lru, &key, &value, 0) != 0) return 1;
-    __u64 *found = bpf_map_lookup_elem(&lru, &key);
+    __u64* found = bpf_map_lookup_elem(&lru, &key);
     if (found == NULL || *found != value) return 2;
   }
   return 0;
 }
 
-static long add_index(__u64 index, struct helpers_ctx **ctx) {
+static long add_index(__u64 index, struct helpers_ctx** ctx) {
   (*ctx)->out[0] += index;
   return index == (*ctx)->in;
 }
-static long add_element(void *map, __u32 *key, __u64 *value, struct helpers_ctx **ctx) {
+static long add_element(void* map, __u32* key, __u64* value, struct helpers_ctx** ctx) {
   (*ctx)->out[5] += *key * 1000 + *value;
   return *key == 2;
 }
 
 SEC("syscall")
-int loops(struct helpers_ctx *ctx) {
-  struct helpers_ctx *of = ctx;
+int loops(struct helpers_ctx* ctx) {
+  struct helpers_ctx* of = ctx;
   ctx->out[0] = 0;
   ctx->out[1] = bpf_loop(100, add_index, &of, 0);
   ctx->out[2] = bpf_loop(0, add_index, &of, 0);
@@ -187,12 +187,12 @@ int loops(struct helpers_ctx *ctx) {
 }
 
 SEC("syscall")
-int iterators(struct helpers_ctx *ctx) {
+int iterators(struct helpers_ctx* ctx) {
   const int ranges[][2] = {{0, 10}, {-3, 3}, {5, 5}, {7, 3}, {0, (8 << 20) + 1}};
   UNROLLED for (int n = 0; n < 5; n++) {
     struct bpf_iter_num it;
     __u64 sum = 0;
-    int *i;
+    int* i;
     ctx->out[2 * n] = bpf_iter_num_new(&it, ranges[n][0], ranges[n][1]);
     while ((i = bpf_iter_num_next(&it)) != NULL) sum += *i + 100;
     bpf_iter_num_destroy(&it);
@@ -201,17 +201,17 @@ int iterators(struct helpers_ctx *ctx) {
   return 0;
 }
 
-#define PRINT(at, format, ...)                                              \
-  ({                                                                        \
-    static const char text[] = format;                                      \
-    __u64 data[] = {__VA_ARGS__};                                           \
-    char to[24] = {};                                                       \
-    ctx->out[at] = bpf_snprintf(to, sizeof to, text, data, sizeof data);    \
-    __builtin_memcpy(&ctx->out[at + 1], to, sizeof to);                     \
+#define PRINT(at, format, ...)                                           \
+  ({                                                                     \
+    static const char text[] = format;                                   \
+    __u64 data[] = {__VA_ARGS__};                                        \
+    char to[24] = {};                                                    \
+    ctx->out[at] = bpf_snprintf(to, sizeof to, text, data, sizeof data); \
+    __builtin_memcpy(&ctx->out[at + 1], to, sizeof to);                  \
   })
 
 SEC("syscall")
-int texts(struct helpers_ctx *ctx) {
+int texts(struct helpers_ctx* ctx) {
   PRINT(0, "%d %u %x", -5, -5, 0xabc);
   PRINT(4, "%lx|%lli", 1ULL << 40, -(1LL << 40));
   PRINT(8, "[%5d][%-5d][%05d]", 42, 42, -42);
@@ -220,7 +220,7 @@ int texts(struct helpers_ctx *ctx) {
 }
 
 SEC("syscall")
-int strings(struct helpers_ctx *ctx) {
+int strings(struct helpers_ctx* ctx) {
   static const char needle[] = "needle";
   char own[8] = "needles";
   __u64 copy[2] = {7, 7};
@@ -228,17 +228,17 @@ int strings(struct helpers_ctx *ctx) {
   ctx->out[1] = bpf_strncmp(own, 8, needle) > 0;
   own[0] = 'a';
   ctx->out[2] = bpf_strncmp(own, 8, needle) < 0;
-  ctx->out[3] = bpf_probe_read_kernel(copy, 8, (void *)8) < 0;
+  ctx->out[3] = bpf_probe_read_kernel(copy, 8, (void*)8) < 0;
   ctx->out[4] = copy[0];
-  ctx->out[5] = bpf_probe_read_kernel_str(copy, 16, (void *)8) < 0;
+  ctx->out[5] = bpf_probe_read_kernel_str(copy, 16, (void*)8) < 0;
   return 0;
 }
 
 SEC("syscall")
-int spin_locks(struct helpers_ctx *ctx) {
+int spin_locks(struct helpers_ctx* ctx) {
   __u32 key = 0;
   struct locked next = {ctx->in, {}, 3};
-  struct locked *found = bpf_map_lookup_elem(&locks, &key);
+  struct locked* found = bpf_map_lookup_elem(&locks, &key);
   if (found == NULL) return 1;
   bpf_spin_lock(&found->lock);
   found->before += 1;
@@ -252,7 +252,7 @@ int spin_locks(struct helpers_ctx *ctx) {
 }
 
 SEC("syscall")
-int sections(struct helpers_ctx *ctx) {
+int sections(struct helpers_ctx* ctx) {
   unsigned long flags;
   bpf_rcu_read_lock();
   bpf_preempt_disable();
@@ -266,13 +266,13 @@ int sections(struct helpers_ctx *ctx) {
 }
 
 SEC("syscall")
-int ring_buffers(struct helpers_ctx *ctx) {
+int ring_buffers(struct helpers_ctx* ctx) {
   __u64 data[2] = {1, 2};
   ctx->out[0] = bpf_ringbuf_query(&ring, 1);
   ctx->out[1] = bpf_ringbuf_output(&ring, data, 16, 0);
   ctx->out[2] = bpf_ringbuf_output(&ring, data, 16, 4);
   ctx->out[3] = bpf_ringbuf_query(&ring, 0);
-  __u64 *record = bpf_ringbuf_reserve(&ring, 12, 0);
+  __u64* record = bpf_ringbuf_reserve(&ring, 12, 0);
   if (record != NULL) {
     record[0] = ctx->in;
     bpf_ringbuf_submit(record, 0);

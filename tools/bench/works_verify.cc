@@ -93,7 +93,8 @@ std::string generated_text(int insns, size_t map) {
   for (int n = 0; n < blocks; ++n)
     text += fmt::format(
         "r2 = *(u32 *)(r6 +0)\nr2 &= 7\nr3 = map[idx:{0}][0]+0\nr3 += r2\nr4 = *(u8 *)(r3 +0)\n"
-        "if r4 > 7 goto skip{1}\nr7 += r4\nskip{1}:\nr4 <<= 3\nr4 ^= r2\nr5 = r4\n*(u64 *)(r10 -8) = r7\n"
+        "if r4 > 7 goto skip{1}\nr7 += r4\nskip{1}:\nr4 <<= 3\nr4 ^= r2\nr5 = r4\n*(u64 *)(r10 -8) "
+        "= r7\n"
         "r7 = *(u64 *)(r10 -8)\n",
         map, n);
   return text + "r0 = 0\nexit\n";
