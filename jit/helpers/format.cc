@@ -27,7 +27,7 @@ class Sink {
  public:
   explicit Sink(std::span<char> room) : room_(room) {}
   void put(std::string_view text) {
-    if (length_ < room_.size())
+    if (!text.empty() && length_ < room_.size())
       std::memcpy(room_.data() + length_, text.data(),
                   std::min(text.size(), room_.size() - length_));
     length_ += text.size();
