@@ -15,6 +15,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -30,7 +31,8 @@ constexpr size_t kMaxInput = size_t{65} << 20;  // an object has at most 64 MiB
 constexpr size_t kMaxText = 64 << 10;
 // One input may take so long and so much; the slowest legitimate ones, under the sanitizers, need a
 // tenth of it.
-constexpr std::chrono::seconds kMaxTime{20};
+constexpr std::chrono::seconds kMaxTime{20};   // of computing
+constexpr std::chrono::seconds kMaxWait{600};  // of anything
 constexpr uint64_t kMaxResident = uint64_t{4} << 30;
 constexpr std::chrono::seconds kReportEach{10};
 
@@ -140,16 +142,20 @@ class Session {
   // The child's status. A child that goes beyond the limits is killed.
   int watch(pid_t child, Clock::time_point start) {
     const int pidfd = static_cast<int>(::syscall(SYS_pidfd_open, child, 0));
-    auto changed = start, reported = start;
+    auto reported = start;
+    auto begun = cpu_time(child);  // with the input at hand
+    auto changed = start;
     uint64_t number = 0;
     pollfd wait{pidfd, POLLIN, 0};
     while (::poll(&wait, 1, 1000) == 0) {
       const auto now = Clock::now();
       if (shared_.input_number != number) {
         number = shared_.input_number;
+        begun = cpu_time(child);
         changed = now;
       }
-      if (now - changed > kMaxTime) failure_ = "one input took too long";
+      if (cpu_time(child) - begun > kMaxTime || now - changed > kMaxWait)
+        failure_ = "one input took too long";
       if (resident(child) > kMaxResident) failure_ = "an input took too much memory";
       if (!failure_.empty()) ::kill(child, SIGKILL);
       if (now - reported >= kReportEach) {
@@ -161,6 +167,14 @@ class Session {
     int status = 0;
     ::waitpid(child, &status, 0);
     return status;
+  }
+
+  // What the child has computed, so that a busy machine does not count against an input.
+  static std::chrono::nanoseconds cpu_time(pid_t pid) {
+    clockid_t clock;
+    timespec time{};
+    if (::clock_getcpuclockid(pid, &clock) == 0) ::clock_gettime(clock, &time);
+    return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
   }
 
   static uint64_t resident(pid_t pid) {
