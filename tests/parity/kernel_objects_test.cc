@@ -12,6 +12,7 @@
 #include "tests/support/bpf_objects.h"
 #include "tests/support/kernel_loader.h"
 #include "tools/bench/contexts.h"
+#include "tools/bench/works/work.h"
 #include "tools/examples/demo/demo.h"
 
 namespace uarena::testing {
@@ -361,9 +362,11 @@ TEST_F(KernelObjects, SegvArenaHasOnlyAllocatedPages) {
 
 TEST_F(KernelObjects, BenchmarksComputeWhatTheySay) {
   load("bench_list");
-  run("prepare", bench_list_ctx{});
-  EXPECT_EQ(run("build", bench_list_ctx{1000, 0, 0}).result, 1000u);
-  EXPECT_EQ(run("walk", bench_list_ctx{0, 10, 0}).result, 10 * bench_list_sum(1000));
+  run("prepare", bench_work_ctx{});
+  EXPECT_EQ(run("run", bench_work_ctx{10, 0}).result, 10 * 1000u * 1001 / 2);
+  load("bench_small");
+  run("nothing", bench_work_ctx{});
+  EXPECT_EQ(run("absent_load", bench_absent_ctx{10, 1}).sum, 0u);
   load("bench_alloc_free");
   EXPECT_EQ(run("alloc_free", bench_pairs_ctx{100, 0}).done, 100u);
 }

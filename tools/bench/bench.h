@@ -17,6 +17,7 @@ namespace uarena::bench {
 struct Pair {
   std::function<Result<double>()> ours;
   std::function<Result<double>()> peer;
+  std::function<Result<double>()> native = nullptr;  // the machine's own code, reported beside
 };
 
 struct Work {
@@ -33,6 +34,7 @@ struct Measured {
   double ours = 0, peer = 0;  // medians
   double ratio = 0;           // median of ours/peer over the pairs
   double ratio_low = 0, ratio_high = 0;
+  double native = 0;  // 0: there is none
 };
 
 // `rounds` pairs, ours first in every other one.
@@ -40,7 +42,9 @@ Result<Measured> measure(const Work& work, unsigned rounds);
 
 std::vector<Work> page_works(const std::string& socket);
 std::vector<Work> program_works(const std::string& socket, const std::string& bpf_directory);
+std::vector<Work> code_works(const std::string& socket, const std::string& bpf_directory);
 std::vector<Work> verify_works(const std::string& bpf_directory);
+std::vector<Work> load_works(const std::string& bpf_directory);
 
 uint64_t now_ns();
 double median(std::vector<double> values);

@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <boost/json.hpp>
+#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -23,22 +24,38 @@ bool chosen(const std::string& work, const std::vector<std::string>& names) {
 }
 
 void print(const bench::Measured& m) {
-  std::printf("%-20s %10.1f %10.1f %-10s %6.2f  (%.2f..%.2f)  %s, %s is better\n", m.name.c_str(),
+  std::printf("%-20s %10.1f %10.1f %-10s %6.2f  (%.2f..%.2f)  %s, %s is better", m.name.c_str(),
               m.ours, m.peer, m.peer_name.c_str(), m.ratio, m.ratio_low, m.ratio_high,
               m.unit.c_str(), m.better.c_str());
+  if (m.native != 0) std::printf("; native %.1f, ours/native %.2f", m.native, m.ours / m.native);
+  std::printf("\n");
   std::fflush(stdout);
+}
+
+// Of compiled code, whose parts differ in what they stress.
+void print_mean(const std::vector<bench::Measured>& results) {
+  double logs = 0, worst = 0;
+  int count = 0;
+  for (const bench::Measured& m : results) {
+    if (m.native == 0) continue;
+    logs += std::log(m.ratio);
+    worst = std::max(worst, m.ratio);
+    ++count;
+  }
+  if (count > 1)
+    std::printf("%d works of compiled code: geometric mean %.2f, highest %.2f\n", count,
+                std::exp(logs / count), worst);
 }
 
 void write_json(const std::string& path, const std::vector<bench::Measured>& results) {
   boost::json::array rows;
-  for (const bench::Measured& m : results)
-    rows.push_back({{"name", m.name},
-                    {"ours", m.ours},
-                    {"peer", m.peer},
-                    {"peer_name", m.peer_name},
-                    {"ratio", m.ratio},
-                    {"unit", m.unit},
-                    {"better", m.better}});
+  for (const bench::Measured& m : results) {
+    boost::json::object row{{"name", m.name},           {"ours", m.ours},   {"peer", m.peer},
+                            {"peer_name", m.peer_name}, {"ratio", m.ratio}, {"unit", m.unit},
+                            {"better", m.better}};
+    if (m.native != 0) row["native"] = m.native;
+    rows.push_back(std::move(row));
+  }
   const auto directory = std::filesystem::path(path).parent_path();
   if (!directory.empty()) std::filesystem::create_directories(directory);
   std::ofstream file(path);
@@ -55,7 +72,9 @@ int run(const std::vector<std::string>& names, unsigned rounds, const std::strin
   std::vector<bench::Work> works = bench::page_works(broker.socket());
   std::ranges::move(bench::program_works(broker.socket(), UARENA_BPF_DIR),
                     std::back_inserter(works));
+  std::ranges::move(bench::code_works(broker.socket(), UARENA_BPF_DIR), std::back_inserter(works));
   std::ranges::move(bench::verify_works(UARENA_BPF_DIR), std::back_inserter(works));
+  std::ranges::move(bench::load_works(UARENA_BPF_DIR), std::back_inserter(works));
   for (const std::string& name : names)
     if (std::ranges::none_of(works, [&](const auto& w) { return chosen(w.name, {name}); })) {
       std::fprintf(stderr, "uarena-bench: there is no work %s; there are:", name.c_str());
@@ -76,6 +95,7 @@ int run(const std::vector<std::string>& names, unsigned rounds, const std::strin
     print(*measured);
     results.push_back(*measured);
   }
+  print_mean(results);
   write_json(output, results);
   return 0;
 }

@@ -1,142 +1,112 @@
-// Programs: the same object file, verified and compiled by us and by the live kernel, doing the
-// same work. Times are of the run as the caller sees it from one request to its answer, divided by
-// many units of work, so that the way there does not count.
-#include <uarena.h>
+// What surrounds compiled code: pages that a program allocates, accesses to absent pages, and the
+// way from a request to its answer. Times are of the run as the caller sees it.
+#include <sys/socket.h>
 
-#include <cstring>
-#include <fstream>
+#include <thread>
 
-#include "tests/support/kernel_loader.h"
+#include "ipc/base/fd.h"
 #include "tools/bench/bench.h"
+#include "tools/bench/both_sides.h"
 #include "tools/bench/contexts.h"
 
 namespace uarena::bench {
 namespace {
 
 constexpr uint64_t kPairs = 1000;
-constexpr uint64_t kNodes = 1000;
-constexpr uint64_t kRounds = 1000;
+constexpr uint64_t kLoads = 2000;
+constexpr uint64_t kMessages = 2000;
+constexpr size_t kMessageBytes = 64;
 
-Result<jit::Object> read_object(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  const std::string bytes((std::istreambuf_iterator<char>(file)), {});
-  if (!file) return fail(ENOENT, "cannot read {}", path);
-  return jit::load_object(std::as_bytes(std::span(bytes)));
+Result<Pair> alloc_free(const std::string& socket, const std::string& path) {
+  auto both = BothSides::load(socket, path);
+  if (!both) return std::unexpected(both.error());
+  return Pair{[b = *both] {
+                bench_pairs_ctx context{kPairs, 0};
+                return b->ours("alloc_free", bytes_of(context), kPairs);
+              },
+              [b = *both] {
+                bench_pairs_ctx context{kPairs, 0};
+                return b->kernel("alloc_free", bytes_of(context), kPairs);
+              }};
 }
 
-// One object in the broker and in the kernel.
-class BothSides {
+Result<Pair> absent_loads(const std::string& socket, const std::string& path) {
+  auto both = BothSides::load(socket, path);
+  if (!both) return std::unexpected(both.error());
+  return Pair{[b = *both] {
+                bench_absent_ctx context{kLoads, 0};
+                return b->ours("absent_load", bytes_of(context), kLoads);
+              },
+              [b = *both] {
+                bench_absent_ctx context{kLoads, 0};
+                return b->kernel("absent_load", bytes_of(context), kLoads);
+              }};
+}
+
+// A thread that sends back what it receives.
+class Echo {
  public:
-  static Result<std::shared_ptr<BothSides>> load(const std::string& socket,
-                                                 const std::string& path) {
-    auto both = std::make_shared<BothSides>();
-    auto object = read_object(path);
-    if (!object) return std::unexpected(object.error());
-    auto kernel = testing::KernelObject::load(*object);
-    if (!kernel) return std::unexpected(kernel.error());
-    both->kernel_.emplace(std::move(*kernel));
-    if (int error = uarena_connect(socket.c_str(), &both->conn_); error != 0)
-      return fail(-error, "{}", uarena_error());
-    both->programs_.resize(16);
-    const int count = uarena_prog_load(both->conn_, path.c_str(), 0, both->programs_.data(), 16);
-    if (count < 0) return fail(-count, "{}", uarena_error());
-    both->programs_.resize(static_cast<size_t>(count));
-    return both;
+  static Result<std::shared_ptr<Echo>> start() {
+    int fds[2];
+    if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) != 0)
+      return fail_errno(errno, "cannot make a pair of sockets");
+    auto echo = std::make_shared<Echo>();
+    echo->near_ = Fd(fds[0]);
+    echo->thread_ = std::jthread([far = std::make_shared<Fd>(fds[1])] {
+      std::byte message[kMessageBytes];
+      while (::recv(far->get(), message, sizeof message, 0) > 0)
+        if (::send(far->get(), message, sizeof message, MSG_NOSIGNAL) < 0) return;
+    });
+    return echo;
   }
-  ~BothSides() {
-    const uint64_t arena = programs_.empty() ? 0 : programs_[0].arena_id;
-    for (const uarena_prog& program : programs_)
-      if (program.id != 0) uarena_prog_unload(conn_, program.id);
-    if (arena != 0) uarena_delete(conn_, arena);
-    uarena_close(conn_);
+  ~Echo() {
+    if (near_) ::shutdown(near_.get(), SHUT_RDWR);
   }
 
-  // What one of `units` took in the run of a program that must return 0.
-  template <typename Context>
-  Result<double> ours(const char* name, Context context, uint64_t units) {
-    for (const uarena_prog& program : programs_) {
-      if (std::strcmp(program.name, name) != 0) continue;
-      int32_t retval = 0;
-      const uint64_t start = now_ns();
-      const int error =
-          uarena_prog_run(conn_, program.id, &context, sizeof(context), &retval, nullptr);
-      const uint64_t ns = now_ns() - start;
-      if (error != 0) return fail(-error, "{}", uarena_error());
-      if (retval != 0) return fail(EINVAL, "{} returned {}", name, retval);
-      return static_cast<double>(ns) / static_cast<double>(units);
-    }
-    return fail(ENOENT, "there is no program {}", name);
-  }
-  template <typename Context>
-  Result<double> kernel(const char* name, Context context, uint64_t units) {
-    const testing::KernelProgram* program = kernel_->program(name);
-    if (program == nullptr) return fail(ENOENT, "there is no program {}", name);
+  Result<double> round_trips() {
+    std::byte message[kMessageBytes] = {};
     const uint64_t start = now_ns();
-    auto retval = program->run(context);
-    const uint64_t ns = now_ns() - start;
-    if (!retval) return std::unexpected(retval.error());
-    if (*retval != 0) return fail(EINVAL, "{} returned {} in the kernel", name, *retval);
-    return static_cast<double>(ns) / static_cast<double>(units);
+    for (uint64_t n = 0; n < kMessages; ++n)
+      if (::send(near_.get(), message, sizeof message, MSG_NOSIGNAL) < 0 ||
+          ::recv(near_.get(), message, sizeof message, 0) <= 0)
+        return fail_errno(errno, "the echo is gone");
+    return static_cast<double>(now_ns() - start) / static_cast<double>(kMessages);
   }
 
  private:
-  std::optional<testing::KernelObject> kernel_;
-  uarena_conn* conn_ = nullptr;
-  std::vector<uarena_prog> programs_;
+  Fd near_;
+  std::jthread thread_;
 };
 
-// The steps one after the other; `units` is what all of them do.
-template <typename Context>
-Pair pair_of(std::shared_ptr<BothSides> both, std::vector<const char*> steps, Context context,
-             uint64_t units) {
-  const auto sum = [=](auto side) -> Result<double> {
+Result<Pair> invoke(const std::string& socket, const std::string& path) {
+  auto both = BothSides::load(socket, path);
+  if (!both) return std::unexpected(both.error());
+  auto echo = Echo::start();
+  if (!echo) return std::unexpected(echo.error());
+  const auto runs = [b = *both]() -> Result<double> {
     double total = 0;
-    for (const char* step : steps) {
-      Result<double> ns = ((*both).*side)(step, context, units);
+    for (uint64_t n = 0; n < kMessages; ++n) {
+      const Result<double> ns = b->ours("nothing", {}, 1);
       if (!ns) return ns;
       total += *ns;
     }
-    return total;
+    return total / static_cast<double>(kMessages);
   };
-  return {[=] { return sum(&BothSides::ours<Context>); },
-          [=] { return sum(&BothSides::kernel<Context>); }};
+  return Pair{runs, [e = *echo] { return e->round_trips(); }};
 }
 
 }  // namespace
 
 std::vector<Work> program_works(const std::string& socket, const std::string& bpf_directory) {
-  // Pages and list are there before the clock starts.
-  const auto list = [=](std::vector<const char*> steps, uint64_t units) {
-    return [=]() -> Result<Pair> {
-      auto both = BothSides::load(socket, bpf_directory + "/bench_list.bpf.o");
-      if (!both) return std::unexpected(both.error());
-      bench_list_ctx context{};
-      context.nodes = kNodes;
-      context.rounds = kRounds;
-      for (const char* first : {"prepare", "build"}) {
-        if (auto done = (*both)->ours(first, context, 1); !done)
-          return std::unexpected(done.error());
-        if (auto done = (*both)->kernel(first, context, 1); !done)
-          return std::unexpected(done.error());
-      }
-      return pair_of(*both, steps, context, units);
-    };
-  };
+  const std::string alloc = bpf_directory + "/bench_alloc_free.bpf.o";
+  const std::string small = bpf_directory + "/bench_small.bpf.o";
   return {
       {"alloc_free.1", "a program allocates one page and frees it", "ns/pair", "lower", "bpf_arena",
-       [=]() -> Result<Pair> {
-         auto both = BothSides::load(socket, bpf_directory + "/bench_alloc_free.bpf.o");
-         if (!both) return std::unexpected(both.error());
-         bench_pairs_ctx context{};
-         context.pairs = kPairs;
-         return pair_of(*both, {"alloc_free"}, context, kPairs);
-       }},
-      {"prog.list", "a program links 1,000 nodes and walks them 1,000 times", "ns/node", "lower",
-       "bpf_arena", list({"build", "walk"}, kNodes * (kRounds + 1))},
-      {"prog.list.build", "the first half of it", "ns/node", "lower", "bpf_arena",
-       list({"build"}, kNodes)},
-      {"prog.list.walk", "the second half", "ns/node", "lower", "bpf_arena",
-       list({"walk"}, kNodes * kRounds)},
+       [=] { return alloc_free(socket, alloc); }},
+      {"prog.absent_load", "a program loads from a page that is not there", "ns/load", "lower",
+       "bpf_arena", [=] { return absent_loads(socket, small); }},
+      {"prog.invoke", "one message and its answer for a program that does nothing", "ns/run",
+       "lower", "SEQPACKET", [=] { return invoke(socket, small); }},
   };
 }
 

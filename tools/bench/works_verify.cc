@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <array>
-#include <fstream>
 
 #include "jit/program.h"
 #include "tests/support/bpf_asm.h"
@@ -13,6 +12,7 @@
 #include "tests/support/kernel_loader.h"
 #include "tests/support/kernel_program.h"
 #include "tools/bench/bench.h"
+#include "tools/bench/both_sides.h"
 
 namespace uarena::bench {
 namespace {
@@ -21,13 +21,6 @@ constexpr std::array kSuite = {"acquire_release", "atomics",    "calls",  "casts
                                "globals",         "htab",       "kfuncs", "list",
                                "may_goto",        "sign_extend"};
 constexpr std::array kLengths = {100, 1'000, 10'000, 100'000};
-
-Result<jit::Object> read_object(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  const std::string bytes((std::istreambuf_iterator<char>(file)), {});
-  if (!file) return fail(ENOENT, "cannot read {}", path);
-  return jit::load_object(std::as_bytes(std::span(bytes)));
-}
 
 // All programs of an object, and what both verifiers need beside them.
 class Judged {
