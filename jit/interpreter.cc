@@ -248,7 +248,16 @@ class Frame {
     return next + static_cast<size_t>(static_cast<int64_t>(insn.off));
   }
 
+  void call_by_number(uint64_t number, size_t pc) {
+    const auto& functions = program_.numbered_functions();
+    if (number >= functions.size() || functions[number] == nullptr)
+      return run_.end(static_cast<uint32_t>(pc));
+    regs_[0] = functions[number](regs_[1], regs_[2], regs_[3], regs_[4], regs_[5], &run_);
+    if (run_.ended) run_.end(static_cast<uint32_t>(pc));
+  }
+
   void call(const Insn& insn, size_t pc) {
+    if (is_call_by_number(insn)) return call_by_number(regs_[insn.dst], pc);
     if (is_pseudo_call(insn)) {
       Frame callee(program_, run_, observer_);
       for (unsigned n = 1; n <= 5; ++n) callee.set_argument(n, regs_[n]);

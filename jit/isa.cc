@@ -105,6 +105,7 @@ std::string jump(const Insn& i) {
     return wide ? fmt::format("goto pc{:+}", i.off) : fmt::format("gotol pc{:+}", i.imm);
   if (wide && op == kJcond) return fmt::format("may_goto pc{:+}", i.off);
   if (wide && op == kExit) return "exit";
+  if (is_call_by_number(i)) return fmt::format("callx r{}", unsigned{i.dst});
   if (wide && op == kCall) {
     if (i.src == kPseudoCall) return fmt::format("call pc{:+}", i.imm);
     if (i.src == kPseudoKfuncCall) return fmt::format("call kfunc#{}", i.imm);

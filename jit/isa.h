@@ -132,6 +132,10 @@ inline constexpr bool is_kfunc_call(const Insn& i) {
   return i.code == (kJmp | kCall) && i.src == kPseudoKfuncCall;
 }
 
+// callx: a call of the function whose number is in dst (RFC 9669). The verifier accepts none, as
+// the kernel's; the executors run it.
+inline constexpr bool is_call_by_number(const Insn& i) { return i.code == (kJmp | kCall | kX); }
+
 // The operator of an arithmetic operation ("+=", "s>>="); empty for negation and byte swaps, which
 // are not written with one, and for what is no operation.
 std::string_view alu_sign(uint8_t op, bool is_signed = false);

@@ -101,7 +101,7 @@ struct FixedSubprog {
 //  - MEM, MEMSX, ATOMIC: plain access to stack, map value or context, proven in bounds;
 //  - addr_space_cast: only cast_user is left, and none with NO_USER_CONV (K58);
 //  - call: pseudo call within the program, or src kPseudoKfuncCall with imm an index into
-//    functions, helpers too;
+//    functions, helpers too; callx: of numbered_functions();
 //  - may_goto as it was.
 // Where counts_at() says so, one turn is counted before the instruction (turns.h).
 class FixedProgram {
@@ -110,6 +110,8 @@ class FixedProgram {
   const std::vector<FixedSubprog>& subprogs() const { return subprogs_; }
   const std::vector<LineInfo>& lines() const { return lines_; }
   const std::vector<const FunctionDesc*>& functions() const { return functions_; }
+  // What callx may call, by number. Another number, or a null, ends the run.
+  const std::vector<HelperFn>& numbered_functions() const { return numbered_functions_; }
   const std::string& name() const { return name_; }
   bool counts_at(size_t insn) const { return insn < counts_.size() && counts_[insn]; }
   bool uses_arena() const { return uses_arena_; }
@@ -126,6 +128,7 @@ class FixedProgram {
   std::vector<FixedSubprog> subprogs_;
   std::vector<LineInfo> lines_;
   std::vector<const FunctionDesc*> functions_;
+  std::vector<HelperFn> numbered_functions_;
   std::vector<bool> counts_;  // short: false for the rest
   std::vector<const BoundMap*> maps_;
   ArenaView arena_;

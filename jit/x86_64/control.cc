@@ -106,6 +106,7 @@ void Emitter::emit_conditional(uint8_t op, const Xbyak::Label& target, LabelType
 
 void Emitter::emit_call(size_t at) {
   const Insn& insn = insns_[at];
+  if (is_call_by_number(insn)) return emit_call_by_number(at);
   if (is_kfunc_call(insn)) {
     return emit_function_call(at, *program_.functions()[static_cast<size_t>(insn.imm)]);
   }
@@ -121,23 +122,42 @@ void Emitter::emit_call(size_t at) {
                 program_.name(), at, start);
 }
 
-// R1-R5 are the first five C arguments already, r9 is the sixth. The turns that are left are in the
-// RunContext meanwhile, where functions that call back find them.
 void Emitter::emit_function_call(size_t at, const FunctionDesc& function) {
+  if (function.follows_pointers) {
+    mov(r10, qword[rbp + kRunSlot]);
+    mov(in_run(r10, offsetof(RunContext, stack_top)), rbp);
+    mov(in_run(r10, offsetof(RunContext, stack_bytes)), stack_bytes_);
+  }
+  mov(rax, reinterpret_cast<uint64_t>(function.function));
+  emit_call_rax();
+  if (may_end_run(function)) emit_check_ended(at);
+}
+
+// callx: whatever the number is, the function comes out of the table, or the run ends.
+void Emitter::emit_call_by_number(size_t at) {
+  SlowPath& none = add_slow_path(SlowPath::Kind::no_function, at);
+  const auto& functions = program_.numbered_functions();
+  mov(rax, reg64(insns_[at].dst));
+  cmp(rax, static_cast<uint32_t>(functions.size()));
+  jae(none.entry, T_NEAR);
+  mov(r10, reinterpret_cast<uint64_t>(functions.data()));
+  mov(rax, qword[r10 + rax * 8]);
+  test(rax, rax);
+  jz(none.entry, T_NEAR);
+  emit_call_rax();
+  emit_check_ended(at);
+}
+
+// R1-R5 are the first five C arguments already, r9 is the sixth. The turns that are left are in the
+// RunContext meanwhile, where functions that call back find them, and which r10 is afterwards.
+void Emitter::emit_call_rax() {
   if (counts_) mov(r11, r9);
   mov(r9, qword[rbp + kRunSlot]);
   if (counts_) mov(in_run(r9, offsetof(RunContext, turns_left)), r11);
-  if (function.follows_pointers) {
-    mov(in_run(r9, offsetof(RunContext, stack_top)), rbp);
-    mov(in_run(r9, offsetof(RunContext, stack_bytes)), stack_bytes_);
-  }
-  mov(rax, reinterpret_cast<uint64_t>(function.function));
   call(rax);
-  if (counts_) {
-    mov(r10, qword[rbp + kRunSlot]);
-    mov(r9, in_run(r10, offsetof(RunContext, turns_left)));
-  }
-  if (may_end_run(function)) emit_check_ended(at);
+  if (!counts_) return;
+  mov(r10, qword[rbp + kRunSlot]);
+  mov(r9, in_run(r10, offsetof(RunContext, turns_left)));
 }
 
 }  // namespace uarena::jit::x86_64

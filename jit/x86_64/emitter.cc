@@ -90,7 +90,8 @@ void Emitter::mark_jump_targets() {
 void Emitter::plan_program() {
   may_end_ = std::ranges::any_of(
       program_.functions(), [](const FunctionDesc* function) { return may_end_run(*function); });
-  for (size_t at = 0; at < insns_.size() && !may_end_; ++at) may_end_ = program_.counts_at(at);
+  for (size_t at = 0; at < insns_.size() && !may_end_; ++at)
+    may_end_ = program_.counts_at(at) || is_call_by_number(insns_[at]);
   may_end_ = may_end_ || std::ranges::any_of(program_.subprogs(), &FixedSubprog::has_may_goto);
   counts_ = may_end_;
 }

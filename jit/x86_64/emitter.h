@@ -51,7 +51,7 @@ class Emitter : private Xbyak::CodeGenerator {
   // What is rare continues behind its subprogram: a count that ran out, and a function after which
   // the run has ended.
   struct SlowPath {
-    enum class Kind { turns, may_goto, ended };
+    enum class Kind { turns, may_goto, ended, no_function };
     Kind kind = Kind::turns;
     size_t insn = 0;
     Xbyak::Label entry;
@@ -98,6 +98,8 @@ class Emitter : private Xbyak::CodeGenerator {
   void emit_conditional(uint8_t op, const Xbyak::Label& target, LabelType type);
   void emit_call(size_t at);
   void emit_function_call(size_t at, const FunctionDesc& function);
+  void emit_call_by_number(size_t at);
+  void emit_call_rax();
   size_t jump_target(size_t at) const;
   LabelType jump_type(size_t at, size_t target) const;
 

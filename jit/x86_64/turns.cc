@@ -109,6 +109,10 @@ void Emitter::emit_slow_path(SlowPath& slow) {
       cmp(byte[r10 + offsetof(RunContext, ended)], 0);
       jz(insn_labels_[jump_target(slow.insn)], T_NEAR);
       return emit_leave_here(slow.insn);
+    case SlowPath::Kind::no_function:
+      mov(r10, qword[rbp + kRunSlot]);
+      mov(byte[r10 + offsetof(RunContext, ended)], 1);
+      return emit_leave_here(slow.insn);
     case SlowPath::Kind::ended:
       return emit_leave_here(slow.insn);
   }

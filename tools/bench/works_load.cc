@@ -44,9 +44,8 @@ class Loaded {
     stand_in_for_functions();
     binding_.functions = &functions_;
     // Programs are not run, so nothing has to be there.
-    binding_.arena = {.kern_vm_start = uint64_t{1} << 45,
-                      .user_vm_start = kernel_.arena_address(),
-                      .size = kernel_.arena() == nullptr ? 0 : kernel_.arena()->size};
+    binding_.arena = {uint64_t{1} << 45, kernel_.arena_address(),
+                      kernel_.arena() == nullptr ? 0 : kernel_.arena()->size};
   }
 
   Result<double> ours() const {

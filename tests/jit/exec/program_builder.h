@@ -78,6 +78,10 @@ class FixedProgramTestPeer {
   static void set_maps(FixedProgram* program, std::vector<const BoundMap*> maps) {
     program->maps_ = std::move(maps);
   }
+  // What callx may call.
+  static void set_numbered_functions(FixedProgram* program, std::vector<HelperFn> functions) {
+    program->numbered_functions_ = std::move(functions);
+  }
   static void set_lines(FixedProgram* program, std::vector<LineInfo> lines) {
     program->lines_ = std::move(lines);
   }
