@@ -1,5 +1,7 @@
 #include "broker/loading.h"
 
+#include <unistd.h>
+
 #include "broker/kfuncs.h"
 #include "ipc/base/log.h"
 
@@ -188,10 +190,16 @@ Result<std::shared_ptr<Program>> Loading::build_program(size_t index) {
   program->object = object_;
   if (object_->arena) program->use = arenas_.use(object_->arena, ArenaUse::Kind::program);
   program->charge = std::move(*charge);
-  auto executable = jit::make_executable(std::move(fixed), request_.mode);
+  auto executable = jit::make_executable(std::move(fixed), request_.mode, constants());
   if (!executable) return std::unexpected(executable.error());
   program->executable = std::move(*executable);
   return program;
+}
+
+// Members of the group that may load are not trusted with more than that.
+jit::Constants Loading::constants() const {
+  const bool trusted = account_.uid() == 0 || account_.uid() == ::geteuid();
+  return trusted ? jit::Constants::plain : jit::Constants::blinded;
 }
 
 Result<void> Loading::build_programs() {

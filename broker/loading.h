@@ -47,6 +47,7 @@ class Loading {
   Result<void> open_map(const jit::MapDef& def, jit::BoundMap* bound);
   Result<MapMemory> map_memory(const jit::MapDef& def);
   Result<std::shared_ptr<Program>> build_program(size_t index);
+  jit::Constants constants() const;
 
   ArenaRegistry& arenas_;
   const LoadRequest& request_;

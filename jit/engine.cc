@@ -53,8 +53,10 @@ class CompiledProgram final : public Executable {
   ExceptionRegion region_;
 };
 
-Result<std::unique_ptr<Executable>> make_compiled(FixedProgram program) {
-  auto compiled = x86_64::compile(program);
+Result<std::unique_ptr<Executable>> make_compiled(FixedProgram program, Constants constants) {
+  const auto key =
+      constants == Constants::blinded ? x86_64::new_blinding_key() : x86_64::BlindingKey{0};
+  auto compiled = x86_64::compile(program, x86_64::Features::of_this_cpu(), key);
   if (!compiled) return std::unexpected(compiled.error());
   const auto memory = ExecMemory::instance();
   if (!memory) return std::unexpected(memory.error());
@@ -87,12 +89,13 @@ uint64_t Executable::run_callback(uint64_t callback, const CallbackArgs& args,
 std::string Executable::dump_xlated() const { return jit::dump_xlated(program_); }
 std::string Executable::place_of(uint32_t insn) const { return jit::place_of(program_, insn); }
 
-Result<std::unique_ptr<Executable>> make_executable(FixedProgram program, Mode mode) {
+Result<std::unique_ptr<Executable>> make_executable(FixedProgram program, Mode mode,
+                                                    Constants constants) {
   if (auto installed = install_fault_handler(); !installed) {
     return std::unexpected(installed.error());
   }
   if (mode == Mode::interpret) return make_interpreter(std::move(program));
-  return make_compiled(std::move(program));
+  return make_compiled(std::move(program), constants);
 }
 
 }  // namespace uarena::jit

@@ -54,6 +54,10 @@ enum class Mode { compile, interpret };
 // fault at an address that no table knows gets the previous disposition. Call before any run.
 Result<void> install_fault_handler();
 
-Result<std::unique_ptr<Executable>> make_executable(FixedProgram program, Mode mode);
+// Whether the constants of a program may stand in its code as its author chose them.
+enum class Constants { plain, blinded };
+
+Result<std::unique_ptr<Executable>> make_executable(FixedProgram program, Mode mode,
+                                                    Constants constants = Constants::plain);
 
 }  // namespace uarena::jit

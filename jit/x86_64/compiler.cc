@@ -5,6 +5,7 @@
 
 #include <xbyak/xbyak_util.h>
 
+#include <random>
 #include <utility>
 
 #include "jit/x86_64/emitter.h"
@@ -21,11 +22,17 @@ Features Features::of_this_cpu() {
   return {.bmi2 = cpu.has(Xbyak::util::Cpu::tBMI2)};
 }
 
-Result<CompiledCode> compile(const FixedProgram& program, const Features& features) {
+BlindingKey new_blinding_key() {
+  std::random_device device;  // the kernel's numbers
+  return (uint64_t{device()} << 32 | device()) | 1;
+}
+
+Result<CompiledCode> compile(const FixedProgram& program, const Features& features,
+                             BlindingKey blinding) {
   try {
     std::vector<bool> short_jumps(program.insns().size(), false);
     for (int pass = 1;; ++pass) {
-      Emitter emitter(program, features, short_jumps);
+      Emitter emitter(program, features, blinding, short_jumps);
       emitter.emit_program();
       if (pass == kPasses) return emitter.result();
       emitter.find_short_jumps(&short_jumps);

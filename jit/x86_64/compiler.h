@@ -27,8 +27,14 @@ struct Features {
   static Features of_this_cpu();
 };
 
+// Constants of the program are not in its code as they are (blinding.cc): a key, which nobody can
+// guess; 0: they stand as they are.
+using BlindingKey = uint64_t;
+BlindingKey new_blinding_key();
+
 // ENOMEM when there is no memory to emit into.
 Result<CompiledCode> compile(const FixedProgram& program,
-                             const Features& features = Features::of_this_cpu());
+                             const Features& features = Features::of_this_cpu(),
+                             BlindingKey blinding = 0);
 
 }  // namespace uarena::jit::x86_64

@@ -34,8 +34,7 @@ void Emitter::find_short_jumps(std::vector<bool>* short_jumps) const {
   }
 }
 
-void Emitter::emit_jump(size_t at) {
-  const Insn& insn = insns_[at];
+void Emitter::emit_jump(size_t at, const Insn& insn) {
   const bool wide = insn_class(insn.code) == kJmp;
   switch (insn_op(insn.code)) {
     case kCall:

@@ -8,21 +8,23 @@
 namespace uarena::jit::x86_64 {
 namespace {
 
-constexpr int kRegisters[11] = {Xbyak::Operand::RAX, Xbyak::Operand::RDI, Xbyak::Operand::RSI,
+// The last one is no register of BPF's: a constant that was blinded is in it.
+constexpr int kRegisters[12] = {Xbyak::Operand::RAX, Xbyak::Operand::RDI, Xbyak::Operand::RSI,
                                 Xbyak::Operand::RDX, Xbyak::Operand::RCX, Xbyak::Operand::R8,
                                 Xbyak::Operand::RBX, Xbyak::Operand::R13, Xbyak::Operand::R14,
-                                Xbyak::Operand::R15, Xbyak::Operand::RBP};
+                                Xbyak::Operand::R15, Xbyak::Operand::RBP, Xbyak::Operand::R11};
 
 constexpr size_t kFirstBuffer = 16 << 10;
 
 }  // namespace
 
-Emitter::Emitter(const FixedProgram& program, const Features& features,
+Emitter::Emitter(const FixedProgram& program, const Features& features, BlindingKey blinding,
                  const std::vector<bool>& short_jumps)
     : Xbyak::CodeGenerator(kFirstBuffer, Xbyak::AutoGrow),
       program_(program),
       insns_(program.insns()),
       features_(features),
+      blinding_(blinding),
       short_jumps_(short_jumps),
       is_target_(insns_.size(), false),
       insn_labels_(insns_.size()),
@@ -170,16 +172,14 @@ void Emitter::emit_epilogue() {
 }
 
 void Emitter::emit_insn(size_t at) {
-  const Insn& insn = insns_[at];
+  const Insn insn = blinding_ != 0 ? emit_blinded(at) : insns_[at];
   switch (insn_class(insn.code)) {
     case kAlu:
       return emit_alu(insn, false);
     case kAlu64:
       return emit_alu(insn, true);
     case kLd:
-      return emit_constant(reg64(insn.dst),
-                           static_cast<uint32_t>(insn.imm) |
-                               uint64_t{static_cast<uint32_t>(insns_[at + 1].imm)} << 32);
+      return emit_ld_imm64(at);
     case kLdx:
       return emit_load(insn);
     case kSt:
@@ -189,8 +189,16 @@ void Emitter::emit_insn(size_t at) {
         return emit_atomic(insn);
       return emit_store(insn);
     default:
-      return emit_jump(at);
+      return emit_jump(at, insn);
   }
+}
+
+void Emitter::emit_ld_imm64(size_t at) {
+  const Reg64 to = reg64(insns_[at].dst);
+  const uint64_t value = static_cast<uint32_t>(insns_[at].imm) |
+                         uint64_t{static_cast<uint32_t>(insns_[at + 1].imm)} << 32;
+  if (blinding_ != 0) return emit_blinded_constant(at, to, value);
+  emit_constant(to, value);
 }
 
 }  // namespace uarena::jit::x86_64

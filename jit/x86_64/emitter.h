@@ -18,7 +18,8 @@
 // functions that were entered on the way have their registers from there. C functions on the stack
 // between two entries return by themselves: the inner entry returns to them.
 //
-// Templates are in arithmetic.cc, memory.cc and control.cc.
+// Templates are in arithmetic.cc, memory.cc and control.cc; blinding.cc takes constants out of
+// them.
 #pragma once
 
 #include <xbyak/xbyak.h>
@@ -35,7 +36,7 @@ namespace uarena::jit::x86_64 {
 class Emitter : private Xbyak::CodeGenerator {
  public:
   // short_jumps: per instruction, whether its forward jump fits 8 bits.
-  Emitter(const FixedProgram& program, const Features& features,
+  Emitter(const FixedProgram& program, const Features& features, BlindingKey blinding,
           const std::vector<bool>& short_jumps);
 
   void emit_program();
@@ -93,15 +94,21 @@ class Emitter : private Xbyak::CodeGenerator {
   void access(bool arena, uint8_t zero, Emit emit);
 
   // control.cc
-  void emit_jump(size_t at);
+  void emit_jump(size_t at, const Insn& insn);
   void emit_compare(const Insn& insn, bool wide);
   void emit_conditional(uint8_t op, const Xbyak::Label& target, LabelType type);
   void emit_call(size_t at);
+  void emit_ld_imm64(size_t at);
   void emit_function_call(size_t at, const FunctionDesc& function);
   void emit_call_by_number(size_t at);
   void emit_call_rax();
   size_t jump_target(size_t at) const;
   LabelType jump_type(size_t at, size_t target) const;
+
+  // blinding.cc
+  Insn emit_blinded(size_t at);
+  void emit_blinded_constant(size_t at, const Reg64& to, uint64_t value);
+  uint64_t key_of(size_t at) const;
 
   // turns.cc
   void emit_entry();
@@ -126,6 +133,7 @@ class Emitter : private Xbyak::CodeGenerator {
   const FixedProgram& program_;
   const std::vector<Insn>& insns_;
   Features features_;
+  BlindingKey blinding_;
   const std::vector<bool>& short_jumps_;
 
   std::vector<bool> is_target_;

@@ -58,6 +58,22 @@ TEST_F(ProgramRegistryTest, LoadsRunsAndLetsGo) {
   EXPECT_TRUE(arenas_.remove(arena));
 }
 
+// Root and the broker's own uid are trusted with the constants of their code, others are not.
+TEST_F(ProgramRegistryTest, BlindsTheConstantsOfOthers) {
+  const auto code_bytes = [this](uint32_t uid) {
+    Account account{uid};
+    ArenaRegistry arenas;
+    ProgramRegistry programs{arenas};
+    LoadRequest request;
+    request.object_name = "list.bpf.o";
+    auto loaded = programs.load(read_bpf_object("list"), request, account);
+    EXPECT_TRUE(loaded);
+    return loaded->programs[0]->executable->code_bytes();
+  };
+  EXPECT_EQ(code_bytes(0), code_bytes(::geteuid()));
+  EXPECT_LT(code_bytes(0), code_bytes(::geteuid() + 1000));
+}
+
 // Who dies with the globals half installed must not be repeated: their pages are taken by then.
 TEST_F(ProgramRegistryTest, NothingIsChangedBeforeTheCommit) {
   ArenaAttr attr;

@@ -70,16 +70,18 @@ constexpr Case kCases[] = {
     {"movsx 16 to 32", kAlu | kMov, 16, 0, 0x128000, 0xffff8000},
 };
 
-// The three ways a program is executed.
+// The ways a program is executed.
 std::vector<uint64_t> results(const std::vector<Insn>& insns) {
   std::vector<uint64_t> all;
   for (const Mode mode : {Mode::interpret, Mode::compile}) {
     all.push_back(run_once(*executable(FixedProgramTestPeer::make(insns), mode)).result);
   }
-  const auto code = x86_64::compile(FixedProgramTestPeer::make(insns), {.bmi2 = false});
-  const auto block = (*ExecMemory::instance())->add(code->code);
-  RunContext context;
-  all.push_back(run_code(*block, &context));
+  for (const x86_64::BlindingKey blinding : {x86_64::BlindingKey{0}, x86_64::new_blinding_key()}) {
+    const auto code = x86_64::compile(FixedProgramTestPeer::make(insns), {.bmi2 = false}, blinding);
+    const auto block = (*ExecMemory::instance())->add(code->code);
+    RunContext context;
+    all.push_back(run_code(*block, &context));
+  }
   return all;
 }
 

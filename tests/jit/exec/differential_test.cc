@@ -243,8 +243,9 @@ TEST_P(Differential, RandomProgramsAgree) {
     const auto insns = Generator(seed).program();
     const auto make = [&] { return FixedProgramTestPeer::make(insns, nullptr, {&kMix}); };
     const Outcome expected = run_once(*executable(make(), Mode::interpret));
-    for (const bool bmi2 : {x86_64::Features::of_this_cpu().bmi2, false}) {
-      const auto code = x86_64::compile(make(), {.bmi2 = bmi2});
+    for (const bool plain : {true, false}) {
+      const x86_64::Features features{.bmi2 = plain && x86_64::Features::of_this_cpu().bmi2};
+      const auto code = x86_64::compile(make(), features, plain ? 0 : x86_64::new_blinding_key());
       ASSERT_TRUE(code);
       ASSERT_TRUE(decodes(code->code)) << "seed " << seed;
       ASSERT_EQ(run_compiled(*code), expected) << "seed " << seed << "\n" << listing(insns);
