@@ -43,6 +43,7 @@ class Fixup {
     fixed_.maps_ = binding_.maps;
     fixed_.uses_arena_ = binding_.arena.size != 0;
     fixed_.ctx_size_ = verified_.ctx_size();
+    fixed_.own_pointers_ = verified_.own_pointers();
     UARENA_ASSERT(verified_.stack_bytes().size() == def_.subprogs.size(),
                   "program {}: stack sizes of {} subprograms, there are {}", def_.name,
                   verified_.stack_bytes().size(), def_.subprogs.size());

@@ -19,6 +19,7 @@ using HelperFn = uint64_t (*)(uint64_t r1, uint64_t r2, uint64_t r3, uint64_t r4
 enum class ArgKind : uint8_t {
   none,            // not an argument: the register's content does not matter
   anything,        // any number, also an arena pointer; no address of the broker (K72)
+  followed,        // the same, or a pointer of the program's own (own_pointers.h)
   scalar,          // a number
   arena,           // an arena pointer or a number (K45, `__ign`)
   map_arena,       // pointer to an arena map (K45)
@@ -27,6 +28,7 @@ enum class ArgKind : uint8_t {
   map_value,       // initialised memory of its value_size
   mem,             // initialised memory; its size is the next argument
   mem_or_null,     // the same, or NULL with a size of 0
+  values_or_null,  // the same, in 64-bit values, each of which may be `followed`
   uninit_mem,      // memory that the function fills; its size is the next argument
   size,            // bytes of the argument before, at least 1
   size_or_zero,    // bytes of the argument before
@@ -94,7 +96,7 @@ struct FunctionDesc {
   uint16_t maps = 0;        // for ArgKind::map
   bool sleepable = false;   // not inside RCU, preemption, interrupt or lock sections (K42)
   bool under_lock = false;  // allowed while a bpf_spin_lock is held
-  // It reads memory at addresses that nobody has checked, also of the stack.
+  // It gets pointers of the program's own as numbers (own_pointers.h).
   bool follows_pointers = false;
   HelperFn function = nullptr;  // null: known, but not offered
 };

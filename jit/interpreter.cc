@@ -267,8 +267,7 @@ class Frame {
     UARENA_ASSERT(is_kfunc_call(insn), "program {}: call with source {}", program_.name(),
                   unsigned{insn.src});
     const FunctionDesc* function = program_.functions()[static_cast<size_t>(insn.imm)];
-    run_.stack_top = regs_[10];
-    run_.stack_bytes = stack_.size();
+    if (function->follows_pointers) run_.own_pointers = program_.own_pointers_at(pc);
     regs_[0] = function->function(regs_[1], regs_[2], regs_[3], regs_[4], regs_[5], &run_);
     if (run_.ended) run_.end(static_cast<uint32_t>(pc));
   }

@@ -8,11 +8,13 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
 #include "ipc/base/result.h"
 #include "jit/object.h"
+#include "jit/own_pointers.h"
 #include "jit/runtime.h"
 
 namespace uarena::jit {
@@ -44,6 +46,8 @@ class VerifiedProgram {
   const std::vector<uint32_t>& stack_bytes() const { return stack_bytes_; }  // per subprogram
   // Per subprogram: it may read stack that it has not written, so the frame must be zeroed.
   const std::vector<bool>& zeroed_stack() const { return zeroed_stack_; }
+  // Of the calls that hand over any, by instruction.
+  const std::map<size_t, OwnPointers>& own_pointers() const { return own_pointers_; }
   uint64_t insns_processed() const { return insns_processed_; }
 
  private:
@@ -54,6 +58,7 @@ class VerifiedProgram {
   std::vector<InsnFacts> facts_;
   std::vector<uint32_t> stack_bytes_;
   std::vector<bool> zeroed_stack_;
+  std::map<size_t, OwnPointers> own_pointers_;
   uint32_t ctx_size_ = 0;
   uint64_t insns_processed_ = 0;
 };
@@ -113,6 +118,11 @@ class FixedProgram {
   // What callx may call, by number. Another number, or a null, ends the run.
   const std::vector<HelperFn>& numbered_functions() const { return numbered_functions_; }
   const std::string& name() const { return name_; }
+  // Of a call; its address stays the same as long as the program lives, wherever it is moved to.
+  const OwnPointers* own_pointers_at(size_t insn) const {
+    const auto found = own_pointers_.find(insn);
+    return found == own_pointers_.end() ? nullptr : &found->second;
+  }
   bool counts_at(size_t insn) const { return insn < counts_.size() && counts_[insn]; }
   bool uses_arena() const { return uses_arena_; }
   const ArenaView& arena() const { return arena_; }
@@ -129,6 +139,7 @@ class FixedProgram {
   std::vector<LineInfo> lines_;
   std::vector<const FunctionDesc*> functions_;
   std::vector<HelperFn> numbered_functions_;
+  std::map<size_t, OwnPointers> own_pointers_;
   std::vector<bool> counts_;  // short: false for the rest
   std::vector<const BoundMap*> maps_;
   ArenaView arena_;

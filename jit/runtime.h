@@ -20,7 +20,7 @@ class Executable;
 class Map;
 class RingBuffer;
 class TraceLog;
-class TimerQueue;
+struct OwnPointers;
 
 // Where the pages of an arena are, as a program sees them. kern_vm_start + (u32)ptr + off is the
 // address of every access (K48); [kern_vm_start - 32 KiB, kern_vm_start + 4 GiB + 32 KiB) is
@@ -85,9 +85,8 @@ struct RunContext {
   // Compiled code: the stack pointer of the innermost entry, where a run that ends continues.
   void* leave_sp = nullptr;
   unsigned frames = 0;  // interpreter: calls under way
-  // The BPF stack of the frame that calls, for functions that follow pointers.
-  uint64_t stack_top = 0;
-  uint64_t stack_bytes = 0;
+  // Of the call that is made, for functions that follow pointers; null: none is the program's own.
+  const OwnPointers* own_pointers = nullptr;
 
   uint32_t preempt_depth = 0;
   uint32_t irq_depth = 0;

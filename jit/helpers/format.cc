@@ -167,15 +167,16 @@ void print_integer(Sink& out, const Conversion& how, uint64_t value) {
 
 // Addresses of the broker's own are not for everybody who may read a log: a number that stands for
 // them as long as this process lives. Those of the arena are the program's.
-uint64_t disguised(uint64_t address, const RunContext* run) {
+uint64_t disguised(const Handed& handed, const RunContext* run) {
+  const uint64_t address = handed.value;
   static const uint64_t secret = uint64_t{std::random_device()()} << 32 | std::random_device()();
-  if (address == 0 || is_arena_address(run->arena, address)) return address;
+  if (address == 0 || (!handed.own && is_arena_address(run->arena, address))) return address;
   uint64_t mixed = (address ^ secret) * 0x9e3779b97f4a7c15;
   mixed ^= mixed >> 32;
   return static_cast<uint32_t>(mixed * 0xd6e8feb86659fd93 >> 32);
 }
 
-void print_network_address(Sink& out, const Conversion& how, uint64_t address,
+void print_network_address(Sink& out, const Conversion& how, const Handed& address,
                            const RunContext* run) {
   std::array<uint8_t, 16> bytes = {};
   const size_t size = how.suffix[1] == '4' ? 4 : 16;
@@ -191,7 +192,7 @@ void print_network_address(Sink& out, const Conversion& how, uint64_t address,
   pad(out, how, "", text);
 }
 
-void print_pointer(Sink& out, Conversion how, uint64_t value, const RunContext* run) {
+void print_pointer(Sink& out, Conversion how, const Handed& value, const RunContext* run) {
   if (!how.suffix.empty() && is_one_of(how.suffix[0], "iI"))
     return print_network_address(out, how, value, run);
   const uint64_t shown = disguised(value, run);
@@ -200,7 +201,7 @@ void print_pointer(Sink& out, Conversion how, uint64_t value, const RunContext* 
   pad(out, how, "", symbol ? fmt::format("{:#x}", shown) : fmt::format("{:016x}", shown));
 }
 
-void print(Sink& out, const Conversion& how, uint64_t value, const RunContext* run) {
+void print(Sink& out, const Conversion& how, const Handed& value, const RunContext* run) {
   switch (how.kind) {
     case 's': {
       std::array<char, kMaxString> text;
@@ -210,13 +211,13 @@ void print(Sink& out, const Conversion& how, uint64_t value, const RunContext* r
       return pad(out, plain, "", text.data());
     }
     case 'c': {
-      const char c = static_cast<char>(value);
+      const char c = static_cast<char>(value.own ? 0 : value.value);
       return pad(out, how, "", {&c, 1});
     }
     case 'p':
       return print_pointer(out, how, value, run);
     default:
-      return print_integer(out, how, value);
+      return print_integer(out, how, value.own ? disguised(value, run) : value.value);
   }
 }
 
@@ -240,7 +241,7 @@ std::optional<size_t> format_arguments(std::string_view format) {
 }
 
 int64_t format_text(std::span<char> room, std::string_view format,
-                    std::span<const uint64_t> arguments, const RunContext* run) {
+                    std::span<const Handed> arguments, const RunContext* run) {
   if (!std::ranges::all_of(format, is_plain)) return -EINVAL;
   Sink out(room);
   Parser parser(format);

@@ -10,17 +10,15 @@
 #include <span>
 #include <string_view>
 
+#include "jit/own_pointers.h"
 #include "jit/runtime.h"
 
 namespace uarena::jit {
 
-// MAX_BPRINTF_VARARGS.
-inline constexpr size_t kMaxFormatArguments = 12;
-
 // Writes what fits `room`, with a NUL if there is any room, and returns how long the whole text is,
 // without the NUL. -EINVAL: the format is not allowed, or wants more arguments.
 int64_t format_text(std::span<char> room, std::string_view format,
-                    std::span<const uint64_t> arguments, const RunContext* run);
+                    std::span<const Handed> arguments, const RunContext* run);
 
 // How many arguments the format wants; none: it is not allowed.
 std::optional<size_t> format_arguments(std::string_view format);

@@ -5,6 +5,7 @@
 
 #include "jit/helpers/format.h"
 #include "jit/helpers/functions.h"
+#include "jit/helpers/program_memory.h"
 #include "jit/trace_log.h"
 
 namespace uarena::jit::helpers {
@@ -12,7 +13,7 @@ namespace {
 
 constexpr size_t kLineBytes = 1024;  // BPF_TRACE_PRINTK_SIZE
 
-uint64_t trace(uint64_t fmt, uint64_t fmt_size, std::span<const uint64_t> arguments,
+uint64_t trace(uint64_t fmt, uint64_t fmt_size, std::span<const Handed> arguments,
                RunContext* run) {
   const auto* text = pointer<const char>(fmt);
   const size_t length = ::strnlen(text, fmt_size);
@@ -23,6 +24,20 @@ uint64_t trace(uint64_t fmt, uint64_t fmt_size, std::span<const uint64_t> argume
   return result(formatted);
 }
 
+// The values of a data argument.
+class Data {
+ public:
+  Data(uint64_t data, uint64_t bytes, const RunContext* run) : count_(bytes / 8) {
+    for (size_t n = 0; n < count_; ++n)
+      values_[n] = handed_word(run, n, pointer<const uint64_t>(data)[n]);
+  }
+  std::span<const Handed> values() const { return {values_.data(), count_}; }
+
+ private:
+  std::array<Handed, kMaxFormatArguments> values_;
+  size_t count_;
+};
+
 bool bad_data(uint64_t data, uint64_t data_len) {
   return data_len % 8 != 0 || data_len > kMaxFormatArguments * 8 || (data_len != 0 && data == 0);
 }
@@ -32,7 +47,8 @@ bool bad_data(uint64_t data, uint64_t data_len) {
 // long bpf_trace_printk(const char *fmt, u32 fmt_size, ...)
 uint64_t trace_printk(uint64_t fmt, uint64_t fmt_size, uint64_t a, uint64_t b, uint64_t c,
                       RunContext* run) {
-  const uint64_t arguments[] = {a, b, c};
+  const Handed arguments[] = {handed_argument(run, 3, a), handed_argument(run, 4, b),
+                              handed_argument(run, 5, c)};
   return trace(fmt, fmt_size, arguments, run);
 }
 
@@ -40,7 +56,7 @@ uint64_t trace_printk(uint64_t fmt, uint64_t fmt_size, uint64_t a, uint64_t b, u
 uint64_t trace_vprintk(uint64_t fmt, uint64_t fmt_size, uint64_t data, uint64_t data_len, uint64_t,
                        RunContext* run) {
   if (bad_data(data, data_len)) return result(-EINVAL);
-  return trace(fmt, fmt_size, {pointer<const uint64_t>(data), data_len / 8}, run);
+  return trace(fmt, fmt_size, Data(data, data_len, run).values(), run);
 }
 
 // long bpf_snprintf(char *str, u32 str_size, const char *fmt, u64 *data, u32 data_len): the length
@@ -49,7 +65,7 @@ uint64_t snprintf(uint64_t str, uint64_t str_size, uint64_t fmt, uint64_t data, 
                   RunContext* run) {
   if (bad_data(data, data_len)) return result(-EINVAL);
   const int64_t length = format_text({pointer<char>(str), str_size}, pointer<const char>(fmt),
-                                     {pointer<const uint64_t>(data), data_len / 8}, run);
+                                     Data(data, data_len, run).values(), run);
   return result(length < 0 ? length : length + 1);
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <set>
 #include <utility>
@@ -36,6 +37,12 @@ struct Subject {
   const Insn& insn(size_t at) const { return program.insns[at]; }
 };
 
+// What a call hands to a function that follows it, as far as it was walked.
+struct HandedOver {
+  OwnPointers pointers;
+  uint32_t numbers = 0;  // bit per value: a number other than 0 on some path
+};
+
 // Grows during one walk.
 struct Findings {
   std::vector<InsnFacts> facts;
@@ -45,6 +52,7 @@ struct Findings {
   std::set<std::pair<uint32_t, uint32_t>> loops;  // subprogram, callback that a call of it runs
   std::set<std::pair<uint32_t, uint32_t>> timed;  // callbacks of timers, and the timer's map
   std::set<uint32_t> globals;                     // global subprograms that are called
+  std::map<size_t, HandedOver> handed;            // by instruction
   uint32_t ctx_size = 0;
   uint32_t last_id = 0;  // of copies of scalars, of references, …
 
@@ -140,6 +148,8 @@ Checked<Reg> read_ctx(Walk& walk, const Place& place, unsigned bytes);
 
 Checked<Reg> read_stack(Walk& walk, const Place& place, unsigned bytes);
 Checked<> write_stack(Walk& walk, const Place& place, unsigned bytes, const Reg& value);
+// How many bytes from a pointer to the stack on are no part of an address.
+uint32_t stack_bytes_behind(Walk& walk, const Reg& base);
 // A function reads `size` bytes there, or fills them: exactly so many, or up to that.
 Checked<> read_stack_bytes(Walk& walk, unsigned n, const Place& place, int64_t size);
 void fill_stack_bytes(Walk& walk, const Place& place, int64_t size, bool exact);
@@ -158,6 +168,13 @@ struct Arguments {
   std::optional<uint64_t> key;       // the key, if it is a known number of four bytes
 };
 Checked<Arguments> check_arguments(Walk& walk, const FunctionDesc& function);
+
+// --- handed_over.cc: pointers of the program's own that a function follows (own_pointers.h) ---
+
+// An argument `n` of the call at hand.
+Checked<> hand_over_argument(Walk& walk, unsigned n);
+// 64-bit values on the stack.
+Checked<> hand_over_values(Walk& walk, unsigned n, const Place& place, int64_t size);
 
 // --- held.cc: sections, locks, iterators, flags, references ---
 

@@ -14,10 +14,18 @@ namespace {
 constexpr int64_t kMaxMemory = int64_t{1}
                                << 29;  // a size argument, as the kernel's BPF_MAX_VAR_SIZ
 
+// Stack that the function fills. What was there counts for all arguments: they may overlap.
+struct Filled {
+  Place place;
+  int64_t size;
+  bool exact;
+};
+
 struct Call {
   Walk& walk;
   const FunctionDesc& function;
   Arguments found;
+  std::optional<Filled> filled;
 
   Reg& reg(unsigned n) { return walk.reg(n); }
   ArgKind kind(unsigned n) const { return function.args[n - 1]; }
@@ -77,8 +85,9 @@ Checked<> check_memory(Call& call, unsigned n, int64_t size, Access access, bool
   const auto place = check_bytes(call.walk, n, 0, size, access);
   if (!place) return std::unexpected(place.error());
   if (place->region != Region::stack) return {};
+  if (call.kind(n) == ArgKind::values_or_null) return hand_over_values(call.walk, n, *place, size);
   if (access == Access::read) return read_stack_bytes(call.walk, n, *place, size);
-  fill_stack_bytes(call.walk, *place, size, exact);
+  call.filled = Filled{*place, size, exact};
   return {};
 }
 
@@ -120,7 +129,7 @@ Checked<> check_size(Call& call, unsigned n) {
   call.found.size = range.umax;
   const Reg& start = call.reg(n - 1);
   const bool null = start.kind == Kind::scalar && start.number.value() == uint64_t{0};
-  const bool nullable = memory == ArgKind::mem_or_null;
+  const bool nullable = memory == ArgKind::mem_or_null || memory == ArgKind::values_or_null;
   if (null && nullable && range.umax == 0) return {};
   if (null && nullable)
     return call.walk.fail(EACCES, "R{} type=scalar expected={}", n - 1, kMemoryTypes);
@@ -297,6 +306,8 @@ Checked<> check_argument(Call& call, unsigned n) {
       if (reg.is_broker_pointer())
         return call.walk.fail(EACCES, "R{} leaks addr into helper function", n);
       return {};
+    case ArgKind::followed:
+      return hand_over_argument(call.walk, n);
     default:  // memory is checked with its size, which is the next argument
       return {};
   }
@@ -305,11 +316,13 @@ Checked<> check_argument(Call& call, unsigned n) {
 }  // namespace
 
 Checked<Arguments> check_arguments(Walk& walk, const FunctionDesc& function) {
-  Call call{walk, function, {}};
+  Call call{walk, function, {}, {}};
   for (unsigned n = 1; n <= 5; ++n)
     if (auto ok = check_argument(call, n); !ok) return std::unexpected(ok.error());
   if (function.helper == BPF_FUNC_snprintf)
     if (auto ok = check_format(call, 3, 5); !ok) return std::unexpected(ok.error());
+  if (call.filled)
+    fill_stack_bytes(walk, call.filled->place, call.filled->size, call.filled->exact);
   return call.found;
 }
 

@@ -175,6 +175,26 @@ Checked<> write_stack(Walk& walk, const Place& place, unsigned bytes, const Reg&
   return {};
 }
 
+uint32_t stack_bytes_behind(Walk& walk, const Reg& base) {
+  const auto& range = base.number.full;
+  if (range.smin < -kMaxStack || range.smax >= 0) return 0;
+  const Place place{Region::stack, base, static_cast<int>(range.smin),
+                    static_cast<int>(range.smax)};
+  int end = place.offset;
+  bool uninit = false;
+  for (; end < 0; ++end) {
+    const Slot* slot = find_slot(walk, place, end);
+    const Byte byte = slot == nullptr ? Byte::uninit : slot->bytes[byte_in_slot(end)];
+    if (byte == Byte::lost) break;
+    if (slot != nullptr && (slot->is_pointer() || slot->is_special())) break;
+    uninit = uninit || byte == Byte::uninit;
+  }
+  if (uninit) note_uninit(walk, place);
+  int& depth = walk.found.stack_depth[frame_of(walk, place).subprog];
+  depth = std::max(depth, -place.offset);
+  return static_cast<uint32_t>(std::max(end - place.last, 0));
+}
+
 Checked<> read_stack_bytes(Walk& walk, unsigned n, const Place& place, int64_t size) {
   return check_readable_bytes(walk, place, place.offset, place.last + static_cast<int>(size), n);
 }

@@ -275,6 +275,8 @@ class Verifier {
     for (const int depth : outcome_->found.stack_depth)
       program.stack_bytes_.push_back(frame_bytes(depth));
     program.zeroed_stack_ = std::move(outcome_->found.reads_uninit);
+    for (const auto& [insn, handed] : outcome_->found.handed)
+      if (handed.pointers.own != 0) program.own_pointers_.emplace(insn, handed.pointers);
     program.ctx_size_ = outcome_->found.ctx_size;
     program.insns_processed_ = outcome_->statistics.insns;
     return program;

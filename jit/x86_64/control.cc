@@ -124,8 +124,8 @@ void Emitter::emit_call(size_t at) {
 void Emitter::emit_function_call(size_t at, const FunctionDesc& function) {
   if (function.follows_pointers) {
     mov(r10, qword[rbp + kRunSlot]);
-    mov(in_run(r10, offsetof(RunContext, stack_top)), rbp);
-    mov(in_run(r10, offsetof(RunContext, stack_bytes)), stack_bytes_);
+    mov(rax, reinterpret_cast<uint64_t>(program_.own_pointers_at(at)));
+    mov(in_run(r10, offsetof(RunContext, own_pointers)), rax);
   }
   mov(rax, reinterpret_cast<uint64_t>(function.function));
   emit_call_rax();

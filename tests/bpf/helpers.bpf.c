@@ -235,6 +235,25 @@ int strings(struct helpers_ctx* ctx) {
 }
 
 SEC("syscall")
+int own_pointers(struct helpers_ctx* ctx) {
+  __u32 key = 1;
+  __u64 value = 0x676e69727473 + (ctx->in << 56);  // "string"
+  char name[16] = "of the stack";
+  bpf_map_update_elem(&array, &key, &value, 0);
+  __u64* found = bpf_map_lookup_elem(&array, &key);
+  if (found == NULL) return 1;
+  PRINT(0, "%s %s", (__u64)found, (__u64)name);
+  PRINT(4, "<%-8s|%c>", (__u64)(name + 7), 'c');
+  ctx->out[8] = bpf_probe_read_kernel(&value, 8, found);
+  ctx->out[9] = value;
+  ctx->out[10] = bpf_probe_read_kernel_str(&value, 8, name + 3);
+  ctx->out[11] = value;
+  ctx->out[12] = bpf_probe_read_kernel(&value, 4, &ctx->in);
+  ctx->out[13] = value;
+  return 0;
+}
+
+SEC("syscall")
 int spin_locks(struct helpers_ctx* ctx) {
   __u32 key = 0;
   struct locked next = {ctx->in, {}, 3};

@@ -75,6 +75,9 @@ class FixedProgramTestPeer {
     program->counts_.resize(program->insns_.size());
     program->counts_[insn] = true;
   }
+  static void set_own_pointers(FixedProgram* program, size_t insn, const OwnPointers& own) {
+    program->own_pointers_[insn] = own;
+  }
   static void set_maps(FixedProgram* program, std::vector<const BoundMap*> maps) {
     program->maps_ = std::move(maps);
   }

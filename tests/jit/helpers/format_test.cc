@@ -16,16 +16,20 @@ namespace {
 // The text, or "error".
 std::string formatted(std::string_view format, std::vector<uint64_t> arguments = {}) {
   std::array<char, 256> room;
-  std::array<std::byte, 32> ctx{};
-  std::memcpy(ctx.data(), "text", 5);
-  ctx[16] = std::byte{127};
-  ctx[19] = std::byte{1};
+  std::array<std::byte, 32> text{};
+  std::memcpy(text.data(), "text", 5);
+  text[16] = std::byte{127};
+  text[19] = std::byte{1};
   RunContext run;
-  run.ctx = ctx;
-  for (uint64_t& argument : arguments)  // stands for the address of the context
-    if (argument >= 0xc0de0000 && argument < 0xc0de0020)
-      argument += reinterpret_cast<uint64_t>(ctx.data()) - 0xc0de0000;
-  const int64_t length = format_text(room, format, arguments, &run);
+  std::vector<Handed> handed;
+  for (const uint64_t argument : arguments) {
+    const uint64_t offset = argument - 0xc0de0000;  // stands for the address of the text
+    if (offset < text.size())
+      handed.push_back({reinterpret_cast<uint64_t>(text.data()) + offset, text.size() - offset});
+    else
+      handed.push_back({argument, {}});
+  }
+  const int64_t length = format_text(room, format, handed, &run);
   if (length < 0) return length == -EINVAL ? "error" : "another error";
   EXPECT_EQ(static_cast<size_t>(length), std::strlen(room.data()));
   return room.data();
@@ -67,6 +71,15 @@ TEST(Format, AddressesAreDisguised) {
   EXPECT_NE(one, formatted("%p", {0x7f1234567898}));
 }
 
+TEST(Format, PointersOfTheProgramAreDisguisedInEveryForm) {
+  const std::string shown = formatted("%lx", {kText});
+  EXPECT_EQ(formatted("%p", {kText}), std::string(16 - shown.size(), '0') + shown);
+  EXPECT_EQ(formatted("%x", {kText}), shown);
+  EXPECT_EQ(formatted("%d", {kText}),
+            std::to_string(static_cast<int32_t>(std::stoul(shown, nullptr, 16))));
+  EXPECT_LE(shown.size(), 8U);
+}
+
 TEST(Format, WhatIsNotAllowed) {
   for (const char* format : {"%", "%z", "%.3d", "%hd", "%f", "%n", "%pz", "%pi5", "%l", "%ls",
                              "%*d", "\x80", "\x01", "%5"})
@@ -77,7 +90,7 @@ TEST(Format, WhatIsNotAllowed) {
 TEST(Format, RoomMayBeShort) {
   std::array<char, 4> room;
   RunContext run;
-  const uint64_t argument[] = {123456};
+  const Handed argument[] = {{123456, {}}};
   EXPECT_EQ(format_text(room, "%d", argument, &run), 6);
   EXPECT_STREQ(room.data(), "123");
   EXPECT_EQ(format_text({}, "%100000000d", argument, &run), (1 << 23) - 1);

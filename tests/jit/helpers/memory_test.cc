@@ -30,6 +30,7 @@ class ProgramMemory : public testing::Test {
   }
 
   TestArena arena_;
+  OwnPointers own_;
   RunContext run_;
   std::array<char, 3 * kPageSize> to_;
 };
@@ -65,10 +66,30 @@ TEST_F(ProgramMemory, IsNotTheBrokers) {
 TEST_F(ProgramMemory, IsTheContextToItsEnd) {
   std::array<std::byte, 16> ctx{std::byte{7}};
   run_.ctx = ctx;
+  EXPECT_EQ(probe(reinterpret_cast<uint64_t>(ctx.data()), 16), -EFAULT);  // guessed
+  own_.own = 1u << OwnPointers::argument(3);
+  own_.bytes[OwnPointers::argument(3)] = OwnPointers::kToContextEnd;
+  run_.own_pointers = &own_;
   EXPECT_EQ(probe(reinterpret_cast<uint64_t>(ctx.data()), 16), 0);
   EXPECT_EQ(to_[0], 7);
   EXPECT_EQ(probe(reinterpret_cast<uint64_t>(ctx.data()) + 8, 9), -EFAULT);
   EXPECT_EQ(probe(reinterpret_cast<uint64_t>(ctx.data()) - 1, 1), -EFAULT);
+}
+
+TEST_F(ProgramMemory, IsWhatTheVerifierKnowsBehindAPointer) {
+  std::array<char, 16> value{"0123456789abcde"};
+  const auto address = reinterpret_cast<uint64_t>(value.data());
+  own_.own = 1u << OwnPointers::argument(3);
+  own_.bytes[OwnPointers::argument(3)] = 12;
+  run_.own_pointers = &own_;
+  EXPECT_EQ(probe(address, 12), 0);
+  EXPECT_EQ(std::string_view(to_.data(), 13), "0123456789abx");
+  EXPECT_EQ(probe(address, 13), -EFAULT);
+  EXPECT_EQ(to_[0], 0);
+  EXPECT_EQ(probe_string(address, 16), -EFAULT);  // no NUL in sight
+  EXPECT_EQ(probe_string(address, 12), 12);
+  EXPECT_STREQ(to_.data(), "0123456789a");
+  EXPECT_EQ(probe(0, 4), -EFAULT);  // NULL where a value may be missing: not the arena
 }
 
 TEST_F(ProgramMemory, StringsEndAtTheirNul) {
@@ -98,15 +119,12 @@ TEST(Strncmp, IsTheLibrarys) {
   EXPECT_GT(compare("abc", 4, "ab"), 0);
 }
 
-// The stack of the frame that calls, and its maps, through the executors.
+// Pointers of the program's own, through the executors.
 class Printing : public testing::TestWithParam<Mode> {};
 
 TEST_P(Printing, StringsFromTheStackAndFromMaps) {
   std::array<std::byte, 16> value{};
   std::memcpy(value.data(), "map", 4);
-  BoundMap map;
-  map.value = value.data();
-  map.value_bytes = value.size();
   const FunctionDesc* printk = offered_helpers().at(BPF_FUNC_trace_printk);
   ASSERT_NE(printk, nullptr);
   constexpr uint64_t kFormat = 0x002173252073255b;  // "[%s %s!" and NUL
@@ -123,7 +141,11 @@ TEST_P(Printing, StringsFromTheStackAndFromMaps) {
                                         "exit\n",
                                         kFormat, reinterpret_cast<uint64_t>(value.data()))),
       nullptr, {printk});
-  FixedProgramTestPeer::set_maps(&fixed, {&map});
+  OwnPointers own;
+  own.own = 1u << OwnPointers::argument(3) | 1u << OwnPointers::argument(4);
+  own.bytes[OwnPointers::argument(3)] = 8;
+  own.bytes[OwnPointers::argument(4)] = static_cast<uint32_t>(value.size());
+  FixedProgramTestPeer::set_own_pointers(&fixed, 14, own);
   TraceLog log;
   RunContext run;
   run.log = &log;
