@@ -12,6 +12,7 @@
 #include "broker/service_manager.h"
 #include "ipc/base/log.h"
 #include "ipc/close_untrusted.h"
+#include "jit/debug/jit_dump.h"
 #include "jit/engine.h"
 #include "uffd/device.h"
 #include "uffd/features.h"
@@ -61,6 +62,8 @@ Result<void> Broker::start(Inherited inherited, EstateEntries left) {
   if (!policy) return std::unexpected(policy.error());
   load_policy_ = std::move(*policy);
   if (auto installed = jit::install_fault_handler(); !installed) return installed;
+  if (!options_.jitdump.empty())
+    if (auto started = jit::debug::JitDump::start(options_.jitdump); !started) return started;
   if (auto started = timers_.start_thread(); !started) return started;
 
   const unsigned cpus = std::max(1u, std::thread::hardware_concurrency());

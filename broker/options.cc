@@ -62,6 +62,10 @@ Options parse_options(int argc, char** argv) {
       ->check([](const std::string& text) {
         return text.empty() ? "a group has a name or a number" : std::string();
       });
+  app.add_option(
+      "--jitdump", options.jitdump,
+      "directory in which jit-PID.dump is made, from which `perf inject --jit` takes the "
+      "names and lines of compiled programs");
   const std::map<std::string, LogLevel> levels{{"debug", LogLevel::debug},
                                                {"info", LogLevel::info},
                                                {"warning", LogLevel::warning},

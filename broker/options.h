@@ -13,6 +13,7 @@ struct Options {
   unsigned fault_threads = 0;   // 0: one per CPU
   unsigned runner_threads = 0;  // 0: two per CPU
   std::string load_group;       // whose members may load programs; empty: nobody's
+  std::string jitdump;          // directory for perf's jitdump; empty: none
   LogLevel log_level = LogLevel::info;
   bool keeper = false;  // be the keeper, not the broker
 };

@@ -6,6 +6,9 @@
 #include <utility>
 #include <vector>
 
+#include "jit/debug/elf_image.h"
+#include "jit/debug/gdb.h"
+#include "jit/debug/jit_dump.h"
 #include "jit/dump.h"
 #include "jit/exception_table.h"
 #include "jit/exec_memory.h"
@@ -18,13 +21,14 @@ namespace {
 
 class CompiledProgram final : public Executable {
  public:
-  CompiledProgram(FixedProgram program, ExecBlock block, x86_64::CompiledCode compiled)
+  CompiledProgram(FixedProgram program, ExecBlock block, x86_64::CompiledCode compiled,
+                  std::string symbols)
       : Executable(std::move(program)),
         insn_offsets_(std::move(compiled.insn_offsets)),
         callback_offsets_(std::move(compiled.callback_offsets)),
         block_(std::move(block)),
-        region_(block_.code(), block_.size(), this->program().arena(),
-                std::move(compiled.entries)) {}
+        region_(block_.code(), block_.size(), this->program().arena(), std::move(compiled.entries)),
+        in_gdb_(std::move(symbols)) {}
 
   uint64_t call_back(uint64_t callback, const CallbackArgs& args,
                      RunContext& context) const override {
@@ -48,10 +52,19 @@ class CompiledProgram final : public Executable {
 
   std::vector<uint32_t> insn_offsets_;
   std::vector<uint32_t> callback_offsets_;
-  // In this order: the region is unregistered before the code is freed.
+  // In this order: the code is freed when nobody knows of it any more.
   ExecBlock block_;
   ExceptionRegion region_;
+  debug::GdbEntry in_gdb_;
 };
+
+// The symbol file for gdb; perf's dump, if somebody wants one, gets the same.
+std::string symbols_of(const FixedProgram& program, const x86_64::CompiledCode& compiled,
+                       const ExecBlock& block) {
+  const debug::CodeMap map = debug::map_code(program, compiled, {block.code(), block.size()});
+  if (debug::JitDump* dump = debug::JitDump::active()) dump->add(map);
+  return debug::elf_image(map);
+}
 
 Result<std::unique_ptr<Executable>> make_compiled(FixedProgram program, Constants constants) {
   const auto key =
@@ -62,8 +75,9 @@ Result<std::unique_ptr<Executable>> make_compiled(FixedProgram program, Constant
   if (!memory) return std::unexpected(memory.error());
   auto block = (*memory)->add(compiled->code);
   if (!block) return std::unexpected(block.error());
+  std::string symbols = symbols_of(program, *compiled, *block);
   return std::make_unique<CompiledProgram>(std::move(program), std::move(*block),
-                                           std::move(*compiled));
+                                           std::move(*compiled), std::move(symbols));
 }
 
 }  // namespace

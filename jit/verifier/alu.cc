@@ -162,7 +162,7 @@ Checked<> check_pointer_operands(Walk& walk, const Reg& dst, const Reg& src) {
     return walk.fail(EACCES, "R{} pointer arithmetic on {} prohibited, null-check it first", n,
                      type_name(pointer));
   if (pointer.kind == Kind::map_ptr || pointer.kind == Kind::packet_end ||
-      pointer.kind == Kind::callback)
+      pointer.kind == Kind::callback || pointer.kind == Kind::gone)
     return walk.fail(EACCES, "R{} pointer arithmetic on {} prohibited", n, type_name(pointer));
   if (op == kSub && dst.kind == Kind::scalar)
     return walk.fail(EACCES, "R{} tried to subtract pointer from scalar", n);

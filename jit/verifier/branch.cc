@@ -141,8 +141,9 @@ Checked<Fork> compare_pointers(Walk& walk, Cond cond, const Reg& dst, const Reg&
     if (const auto fork = packet_check(cond, dst, src)) return *fork;
   const bool same_object = dst.kind == src.kind && dst.map == src.map && dst.frame == src.frame &&
                            dst.ref == src.ref && dst.id == src.id && dst.fixed == src.fixed &&
-                           dst.kind != Kind::map_ptr && dst.kind != Kind::map_key &&
-                           dst.kind != Kind::memory && !dst.or_null && !src.or_null;
+                           dst.kind != Kind::map_ptr && dst.kind != Kind::gone &&
+                           dst.kind != Kind::map_key && dst.kind != Kind::memory && !dst.or_null &&
+                           !src.or_null;
   const bool one_place =
       dst.kind == Kind::stack || dst.kind == Kind::ctx || dst.is_packet() ||
       (dst.kind == Kind::map_value && walk.subject.object.maps[dst.map].max_entries == 1);

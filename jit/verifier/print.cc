@@ -104,8 +104,8 @@ std::string attributes(const Reg& reg, const Object& object) {
   if (reg.kind != Kind::scalar && fixed != 0) out.add("off={}", signed_text(fixed));
   if (reg.is_packet()) out.add("r={}", reg.size);
   if (reg.kind == Kind::memory) out.add("sz={}", reg.size);
-  const bool bounded =
-      reg.kind != Kind::map_ptr && reg.kind != Kind::callback && reg.kind != Kind::packet_end;
+  const bool bounded = reg.kind != Kind::map_ptr && reg.kind != Kind::gone &&
+                       reg.kind != Kind::callback && reg.kind != Kind::packet_end;
   if (!offset && bounded) out.add_range(reg.number);
   return out.text();
 }
@@ -184,6 +184,8 @@ std::string type_name(const Reg& reg) {
       return named("pkt_end");
     case Kind::map_ptr:
       return named("map_ptr");
+    case Kind::gone:
+      return "scalar";  // as the kernel has it for those who may see addresses
     case Kind::callback:
       return named("func");
     case Kind::arena:

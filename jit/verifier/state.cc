@@ -67,7 +67,7 @@ const Ref* State::find_ref(Ref::Kind kind) const {
 void State::release(uint32_t id) {
   std::erase_if(refs, [&](const Ref& ref) { return ref.id == id; });
   for_each_reg(*this, [&](Reg& reg) {
-    if (reg.ref == id) reg = Reg::scalar(Scalar::unknown());
+    if (reg.ref == id) reg = Reg::pointer(Kind::gone);
   });
 }
 

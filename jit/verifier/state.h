@@ -25,6 +25,7 @@ enum class Kind : uint8_t {
   packet_meta,  // … from the start of the bytes before the packet
   packet_end,   // behind the packet's last byte
   map_ptr,      // the map `map` itself
+  gone,         // to what has been given back: an address still, of which no number may come
   callback,     // the subprogram `map`
   arena,        // after cast_kern; any 32-bit value, not tracked (K48, K77)
 };

@@ -12,11 +12,20 @@
 
 namespace uarena::jit::x86_64 {
 
+// A subprogram's frame, seen from its rbp (emitter.h).
+struct FrameLayout {
+  uint32_t bytes = 0;               // below rbp, without the saved registers
+  std::vector<uint8_t> saved_regs;  // x86 numbers, as they were pushed below that
+  uint32_t saved_from = 0;          // offset into the code where all of them are
+};
+
 // Entries have the C signature of a HelperFn: R1..R5, then the run. The program's is at offset 0.
 struct CompiledCode {
   std::vector<std::byte> code;
   std::vector<ExceptionEntry> entries;  // one per arena access
   std::vector<uint32_t> insn_offsets;   // where each instruction's code begins
+  std::vector<FrameLayout> frames;      // per subprogram
+  uint32_t entered_from = 0;            // offset where the way in has pushed what it pushes
   // Entries of the subprograms that are callbacks; 0 for the others.
   std::vector<uint32_t> callback_offsets;
 };

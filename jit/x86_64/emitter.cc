@@ -69,6 +69,8 @@ CompiledCode Emitter::result() {
   compiled.entries = std::move(entries_);
   compiled.insn_offsets = std::move(insn_offsets_);
   compiled.callback_offsets = std::move(callback_offsets_);
+  compiled.frames = std::move(frames_);
+  compiled.entered_from = entered_from_;
   return compiled;
 }
 
@@ -139,6 +141,9 @@ void Emitter::plan_frame(const FixedSubprog& subprog) {
   own_count_ = subprog.has_may_goto && others_count;
   // After the return address, the RunContext* and rbp 8 bytes are missing to alignment.
   if ((frame_bytes_ + 8 * static_cast<int>(saved_.size())) % 16 != 8) frame_bytes_ += 8;
+  FrameLayout& layout = frames_.emplace_back();
+  layout.bytes = static_cast<uint32_t>(frame_bytes_);
+  for (const Reg64& reg : saved_) layout.saved_regs.push_back(static_cast<uint8_t>(reg.getIdx()));
 }
 
 // xmm0 belongs to nobody here.
@@ -155,6 +160,7 @@ void Emitter::emit_prologue(const FixedSubprog& subprog) {
   mov(rbp, rsp);
   sub(rsp, static_cast<uint32_t>(frame_bytes_));
   for (const Reg64& reg : saved_) push(reg);
+  frames_.back().saved_from = static_cast<uint32_t>(getSize());
   if (subprog.zero_stack) emit_zero_stack(static_cast<int>(subprog.stack_bytes));
   if (may_goto_slot_ == 0) return;
   constexpr MayGoto kFresh;

@@ -146,6 +146,8 @@ class Emitter : private Xbyak::CodeGenerator {
   bool may_end_ = false;  // in the middle
   std::vector<uint32_t> insn_offsets_;
   std::vector<uint32_t> callback_offsets_;
+  std::vector<FrameLayout> frames_;
+  uint32_t entered_from_ = 0;
   std::vector<ExceptionEntry> entries_;
 
   // The current subprogram.

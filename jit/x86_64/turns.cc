@@ -23,6 +23,7 @@ void Emitter::emit_entry() {
   push(r9);                    // only for alignment: ten words with the return address
   push(in_run(r9, leave_sp));  // of an entry further out
   push(r9);
+  entered_from_ = static_cast<uint32_t>(getSize());
   mov(in_run(r9, leave_sp), rsp);
   mov(r11, r9);
   if (counts_) mov(r9, in_run(r11, turns_left));

@@ -82,9 +82,9 @@ TEST_P(Plugin, TakesObjects) {
 }
 
 TEST_P(Plugin, CallsByNumber) {
-  EXPECT_EQ(run(hex_of_program("r1 = 7\nr6 = 5\nraw 0x8d 6 0 0 0\nexit\n")).out, "7\n");
-  refused(hex_of_program("r1 = 7\nr6 = 4\nraw 0x8d 6 0 0 0\nexit\n"), "ended at insn");
-  refused(hex_of_program("r1 = 7\nr6 = -1\nraw 0x8d 6 0 0 0\nexit\n"), "ended at insn");
+  EXPECT_EQ(run(hex_of_program("r1 = 7\nr6 = 5\ncallx r6\nexit\n")).out, "7\n");
+  refused(hex_of_program("r1 = 7\nr6 = 4\ncallx r6\nexit\n"), "ended at insn");
+  refused(hex_of_program("r1 = 7\nr6 = -1\ncallx r6\nexit\n"), "ended at insn");
 }
 
 TEST_P(Plugin, SaysWhatItCannotRun) {

@@ -228,6 +228,9 @@ void add_jump_forms(std::vector<Form>& forms) {
   add(R"(call kfunc#(-?\d+))", [](const Match& m) -> std::optional<std::vector<Insn>> {
     return {{make(jit::kJmp | jit::kCall, 0, jit::kPseudoKfuncCall, 0, number(m[1]))}};
   });
+  add(R"(callx r(\d+))", [](const Match& m) -> std::optional<std::vector<Insn>> {
+    return {{make(jit::kJmp | jit::kCall | jit::kX, reg(m[1]), 0, 0, 0)}};
+  });
   add(R"(call helper#(-?\d+))", [](const Match& m) -> std::optional<std::vector<Insn>> {
     return {{make(jit::kJmp | jit::kCall, 0, 0, 0, number(m[1]))}};
   });

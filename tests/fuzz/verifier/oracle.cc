@@ -136,6 +136,8 @@ class Oracle::Match {
         return in_memory(reg, value, oracle_.run_.given) || in_memory(reg, value, oracle_.lent_);
       case Kind::callback:
         return value == reg.map;
+      case Kind::gone:
+        return true;
       default:
         return false;  // no such pointers in this world
     }
