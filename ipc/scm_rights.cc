@@ -17,7 +17,7 @@ namespace {
 constexpr size_t kControlSize = CMSG_SPACE(UARENA_MAX_FDS * sizeof(int));
 // Room for as many as one record can carry (SCM_MAX_FD). What does not fit, the kernel closes, in
 // the thread that receives, and that may take its time (close_untrusted.h).
-constexpr size_t kReceivedControlSize = CMSG_SPACE(253 * sizeof(int));
+constexpr size_t kReceivedControlSize = CMSG_SPACE(253 * sizeof(int)) + CMSG_SPACE(sizeof(ucred));
 
 // A record's size is known only after it has been received; receiving into one buffer per thread
 // and copying out costs less than clearing 128 KiB for each of many small records.
@@ -86,6 +86,26 @@ Result<Record> peek_record(int socket, Wait wait) {
 // What came with it has to be received to be closed where it makes nobody wait.
 void drop_record(int socket) {
   [[maybe_unused]] const auto dropped = receive(socket, MSG_DONTWAIT);
+}
+
+// The end and an empty record are alike, but a record comes with its sender's credentials, if one
+// asks for them: also a record that was there before.
+size_t receive_the_rest(int socket) {
+  const int on = 1;
+  UARENA_ASSERT(::setsockopt(socket, SOL_SOCKET, SO_PASSCRED, &on, sizeof on) == 0, "errno {}",
+                errno);
+  alignas(cmsghdr) std::array<std::byte, kReceivedControlSize> control;
+  for (size_t count = 0;; ++count) {
+    msghdr message{};
+    message.msg_control = control.data();
+    message.msg_controllen = control.size();
+    ssize_t received;
+    do {
+      received = ::recvmsg(socket, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+    } while (received < 0 && errno == EINTR);
+    if (received < 0 || message.msg_controllen == 0) return count;
+    [[maybe_unused]] const RecordFds closed = take_fds(message);
+  }
 }
 
 Result<void> send_record(int socket, std::span<const std::byte> bytes, std::span<const int> fds,
