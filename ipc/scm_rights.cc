@@ -73,6 +73,22 @@ Result<Record> receive(int socket, int flags) {
   return record;
 }
 
+// Takes a record without its bytes out of the socket; what came with them has to be received, to be
+// closed where it makes nobody wait. Whether any control data came.
+bool drop(int socket) {
+  alignas(cmsghdr) std::array<std::byte, kReceivedControlSize> control;
+  msghdr message{};
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  ssize_t received;
+  do {
+    received = ::recvmsg(socket, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+  } while (received < 0 && errno == EINTR);
+  if (received < 0 || message.msg_controllen == 0) return false;
+  [[maybe_unused]] const RecordFds closed = take_fds(message);
+  return true;
+}
+
 int flags_of(Wait wait) { return wait == Wait::no ? MSG_DONTWAIT : 0; }
 
 }  // namespace
@@ -83,10 +99,7 @@ Result<Record> peek_record(int socket, Wait wait) {
   return receive(socket, flags_of(wait) | MSG_PEEK);
 }
 
-// What came with it has to be received to be closed where it makes nobody wait.
-void drop_record(int socket) {
-  [[maybe_unused]] const auto dropped = receive(socket, MSG_DONTWAIT);
-}
+void drop_record(int socket) { drop(socket); }
 
 // The end and an empty record are alike, but a record comes with its sender's credentials, if one
 // asks for them: also a record that was there before.
@@ -94,18 +107,9 @@ size_t receive_the_rest(int socket) {
   const int on = 1;
   UARENA_ASSERT(::setsockopt(socket, SOL_SOCKET, SO_PASSCRED, &on, sizeof on) == 0, "errno {}",
                 errno);
-  alignas(cmsghdr) std::array<std::byte, kReceivedControlSize> control;
-  for (size_t count = 0;; ++count) {
-    msghdr message{};
-    message.msg_control = control.data();
-    message.msg_controllen = control.size();
-    ssize_t received;
-    do {
-      received = ::recvmsg(socket, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-    } while (received < 0 && errno == EINTR);
-    if (received < 0 || message.msg_controllen == 0) return count;
-    [[maybe_unused]] const RecordFds closed = take_fds(message);
-  }
+  size_t count = 0;
+  while (drop(socket)) ++count;
+  return count;
 }
 
 Result<void> send_record(int socket, std::span<const std::byte> bytes, std::span<const int> fds,
