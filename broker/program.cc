@@ -32,15 +32,22 @@ Error note_ended(const Program& program, const jit::RunContext& context, bool go
                                  seconds(context.limit_ns), place)};
 }
 
+void prepare(jit::RunContext& context, const Program& program, const std::atomic<bool>& cancel,
+             uint64_t limit_ns) {
+  context.arena = program.object->arena ? &program.object->arena->view() : nullptr;
+  context.log = &program.log;
+  context.timers = program.object->timers;
+  context.owner = &program;
+  context.cancelled = &cancel;
+  context.limit_ns = limit_ns;
+}
+
 Result<void> run_once(const Program& program, std::span<std::byte> ctx,
                       const std::atomic<bool>& cancel, uint64_t limit_ns, const jit::Caller* caller,
                       RunResult* result) {
   jit::RunContext context;
-  context.arena = program.object->arena ? &program.object->arena->view() : nullptr;
+  prepare(context, program, cancel, limit_ns);
   context.caller = caller;
-  context.log = &program.log;
-  context.cancelled = &cancel;
-  context.limit_ns = limit_ns;
   result->r0 = program.executable->run(ctx, context);
   result->faults += context.faults.load(std::memory_order_relaxed);
   if (!context.ended) return {};
@@ -119,6 +126,14 @@ Result<RunResult> run_program(const Program& program, std::span<std::byte> ctx, 
                 result.repeat, seconds(limit_ns));
   result.duration_ns = elapsed / done;
   return result;
+}
+
+void run_callback(const Program& program, uint32_t callback, const jit::CallbackArgs& args,
+                  const std::atomic<bool>& cancel, uint64_t limit_ns) {
+  jit::RunContext context;
+  prepare(context, program, cancel, limit_ns);
+  program.executable->run_callback(callback, args, context);
+  if (context.ended) note_ended(program, context, cancel.load(std::memory_order_relaxed));
 }
 
 }  // namespace uarena::broker

@@ -20,6 +20,7 @@ class Executable;
 class Map;
 class RingBuffer;
 class TraceLog;
+class Timers;
 struct OwnPointers;
 
 // Where the pages of an arena are, as a program sees them. kern_vm_start + (u32)ptr + off is the
@@ -69,6 +70,8 @@ struct RunContext {
   const Executable* program = nullptr;  // that runs: for functions that call back
   const Caller* caller = nullptr;       // null: this process itself
   TraceLog* log = nullptr;              // null: what is printed is dropped
+  Timers* timers = nullptr;             // null: none can be made
+  const void* owner = nullptr;          // for whoever made `timers`: whose program it is
   std::span<std::byte> ctx;             // what R1 points to
   std::atomic<uint64_t> faults{0};      // accesses to absent pages, loads and stores
   bool may_goto_expired = false;        // a may_goto ran into its 250 ms, or into the run's limit

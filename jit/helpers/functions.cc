@@ -54,6 +54,10 @@ std::span<const Implementation> implementations() {
       {"bpf_ringbuf_discard", ringbuf_discard},
       {"bpf_ringbuf_output", ringbuf_output},
       {"bpf_ringbuf_query", ringbuf_query},
+      {"bpf_timer_init", timer_init},
+      {"bpf_timer_set_callback", timer_set_callback},
+      {"bpf_timer_start", timer_start},
+      {"bpf_timer_cancel", timer_cancel},
   };
   return kAll;
 }

@@ -84,6 +84,11 @@ UARENA_HELPER(ringbuf_submit);
 UARENA_HELPER(ringbuf_discard);
 UARENA_HELPER(ringbuf_output);
 UARENA_HELPER(ringbuf_query);
+// timers.cc
+UARENA_HELPER(timer_init);
+UARENA_HELPER(timer_set_callback);
+UARENA_HELPER(timer_start);
+UARENA_HELPER(timer_cancel);
 
 #undef UARENA_HELPER
 

@@ -98,6 +98,23 @@ struct helpers_ctx {
   __u64 out[16]; /* out */
 };
 
+/* timers.bpf.c */
+enum timer_operation {
+  TIMER_LOOK,         /* at what the callbacks have counted */
+  TIMER_INIT,         /* a: flags */
+  TIMER_SET_CALLBACK, /* a: 0 counts, 1 starts itself again, 2 cancels itself */
+  TIMER_START,        /* a: ns, b: flags */
+  TIMER_CANCEL,
+  TIMER_UPDATE, /* of the element */
+  TIMER_DELETE,
+};
+struct timer_ctx {
+  __u64 operation, key, a, b;
+  __s64 result;          /* out */
+  __u64 fired, key_seen; /* out: of TIMER_LOOK; the key plus 1 */
+  __s64 callback_result; /* out: of what the callback called */
+};
+
 /* globals.bpf.c */
 struct globals_ctx {
   __u64 rodata, data, bss, arena, custom; /* out: their values before this run's changes */
