@@ -119,3 +119,16 @@ struct timer_ctx {
 struct globals_ctx {
   __u64 rodata, data, bss, arena, custom; /* out: their values before this run's changes */
 };
+
+/* stress.bpf.c: `work` by as many as one likes, then `look`. */
+struct stress_ctx {
+  __u64 id;    /* of the worker, from 1 */
+  __u64 turns; /* at most 256 */
+  __u64 sum;   /* out: of what the fetching additions returned */
+  __u64 taken; /* out: of what the exchanges returned */
+  __u64 wrong; /* out: how often something was not as it has to be */
+  /* look, all out */
+  __u64 nodes, owners;
+  __u64 added, fetched, compared, in_map, guarded;
+  __u64 last_exchanged;
+};
