@@ -17,8 +17,8 @@
 namespace uarena::fuzz {
 namespace {
 
-constexpr int kPrograms = 8;
-constexpr int kRepairs = 60;
+constexpr int kPrograms = 40;
+constexpr int kRepairs = 12;
 
 class VerifierFuzz : public ::testing::TestWithParam<uint64_t> {};
 
@@ -38,8 +38,8 @@ TEST_P(VerifierFuzz, AcceptedProgramsKeepToWhatWasBelieved) {
     accepted += outcome.accepted;
     insns += outcome.insns;
   }
-  EXPECT_GT(accepted, 1u);
-  EXPECT_GT(insns, 50u);
+  EXPECT_GT(accepted, 20u);
+  EXPECT_GT(insns, 5000u);
 }
 INSTANTIATE_TEST_SUITE_P(Seeds, VerifierFuzz, ::testing::Range(uint64_t{100}, uint64_t{110}));
 
@@ -101,7 +101,7 @@ TEST(SoundnessOracle, FindsAWrongBelief) {
     const auto verified = jit::verify(input);
     ASSERT_TRUE(verified) << verified.error().error.message;
     Memory memory(1);
-    WorldRun run;
+    WorldRun run(1);
     Oracle oracle(object, *verified, record, memory, run, 0);
     const auto program = jit::make_interpreter(jit::fix_up(*verified, memory.binding()), &oracle);
     program->run(memory.ctx(), run);

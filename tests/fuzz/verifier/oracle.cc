@@ -57,7 +57,9 @@ const StateRecord::PerInsn* StateRecord::find(const Calls& calls) const {
 // Does a state hold the run's frames from `root` on?
 class Oracle::Match {
  public:
-  Match(const Oracle& oracle, size_t root) : oracle_(oracle), root_(root) {}
+  // `explains`: keeps what does not fit, which takes its time.
+  Match(const Oracle& oracle, size_t root, bool explains)
+      : oracle_(oracle), root_(root), explains_(explains) {}
 
   bool holds(const State& state) {
     for (size_t f = 0; f < state.frames.size(); ++f) {
@@ -65,7 +67,8 @@ class Oracle::Match {
       const Frame& frame = oracle_.frames_[root_ + f];
       for (unsigned r = 0; r < 10; ++r)
         if (!holds(abstract.regs[r], frame.regs[r]))
-          return differs(fmt::format("frame {} R{}", f, r), abstract.regs[r], frame.regs[r]);
+          return differs([&] { return fmt::format("frame {} R{}", f, r); }, abstract.regs[r],
+                         frame.regs[r]);
       for (size_t n = 0; n < abstract.stack.size(); ++n)
         if (!holds(abstract.stack[n], word(frame, n), f, n)) return false;
     }
@@ -81,23 +84,25 @@ class Oracle::Match {
     return value;
   }
 
-  bool differs(const std::string& place, const Reg& reg, uint64_t value) {
-    difference_ = fmt::format("{} = {:#x} ({}) is not in {}", place, value,
+  template <typename Place>
+  bool differs(const Place& place, const Reg& reg, uint64_t value) {
+    if (!explains_) return false;
+    difference_ = fmt::format("{} = {:#x} ({}) is not in {}", place(), value,
                               static_cast<int64_t>(value), to_string(reg, oracle_.object_, 0));
     return false;
   }
 
   bool holds(const Slot& slot, uint64_t value, size_t frame, size_t n) {
     const auto place = [&] { return fmt::format("frame {} fp-{}", frame, 8 * (n + 1)); };
-    if (slot.is_spill()) return holds(slot.spilled, value) || differs(place(), slot.spilled, value);
+    if (slot.is_spill()) return holds(slot.spilled, value) || differs(place, slot.spilled, value);
     for (const unsigned half : {0u, 4u}) {
       if (slot.bytes[half] != Byte::spill) continue;
       if (!slot.spilled.number.low.contains(static_cast<uint32_t>(value >> (8 * half))))
-        return differs(place() + " (half)", slot.spilled, value);
+        return differs([&] { return place() + " (half)"; }, slot.spilled, value);
     }
     for (unsigned b = 0; b < 8; ++b)
       if (slot.bytes[b] == Byte::zero && (value >> (8 * b) & 0xff) != 0)
-        return differs(place() + " (zero)", slot.spilled, value);
+        return differs([&] { return place() + " (zero)"; }, slot.spilled, value);
     return true;
   }
 
@@ -160,6 +165,7 @@ class Oracle::Match {
 
   const Oracle& oracle_;
   const size_t root_;
+  const bool explains_;
   std::map<std::pair<bool, uint32_t>, uint64_t> fates_;  // by id: what its holders share
   std::string difference_;
 };
@@ -239,15 +245,13 @@ void Oracle::check_state(size_t insn) {
       states == nullptr ? StateRecord::PerInsn::const_iterator{} : states->find(insn);
   if (states == nullptr || found == states->end())
     return find(fmt::format("insn {}: was not walked along these calls", insn));
-  std::string difference;
   const auto& all = found->second;
-  for (size_t n = all.size(); n-- > 0;) {
-    Match match(*this, frame.root);
-    if (match.holds(all[n])) return;
-    if (difference.empty()) difference = match.difference();
-  }
+  for (size_t n = all.size(); n-- > 0;)
+    if (Match(*this, frame.root, false).holds(all[n])) return;
+  Match last(*this, frame.root, true);
+  last.holds(all.back());
   find(fmt::format("insn {} ({}): in none of {} states; of the last one: {}\n{}", insn,
-                   disassemble(program_.def().insns, insn), all.size(), difference,
+                   disassemble(program_.def().insns, insn), all.size(), last.difference(),
                    to_string(all.back(), object_)));
 }
 

@@ -21,6 +21,62 @@ WorldRun& state_of(RunContext* run) { return *static_cast<WorldRun*>(run); }
 
 uint64_t number(int64_t n) { return static_cast<uint64_t>(n); }
 
+// Numbers on which comparisons, shifts and sign extensions turn, and those beside them.
+uint64_t interesting(Random& random) {
+  static constexpr uint64_t kTurns[] = {0,
+                                        1,
+                                        2,
+                                        4,
+                                        7,
+                                        8,
+                                        15,
+                                        16,
+                                        31,
+                                        32,
+                                        48,
+                                        56,
+                                        57,
+                                        63,
+                                        64,
+                                        127,
+                                        128,
+                                        255,
+                                        256,
+                                        4096,
+                                        0x7fff,
+                                        0x8000,
+                                        0xffff,
+                                        0x7fffffff,
+                                        0x80000000,
+                                        0xffffffff,
+                                        0x100000000,
+                                        0x7fffffffffffffff,
+                                        0x8000000000000000};
+  switch (random.pick(8)) {
+    case 0:
+      return random.bits() >> random.pick(64);
+    case 1:
+      return random.pick(64);
+    case 2:  // the two halves know nothing of each other
+      return kTurns[random.pick(std::size(kTurns))] << 32 | (random.bits() & 0xff);
+    case 3:
+      return ~kTurns[random.pick(std::size(kTurns))];
+    default: {
+      const uint64_t turn = kTurns[random.pick(std::size(kTurns))];
+      return turn + static_cast<uint64_t>(int64_t{random.one_of(0, 0, 1, -1)});
+    }
+  }
+}
+
+void fill(Random& random, std::vector<std::byte>& bytes) {
+  for (size_t at = 0; at < bytes.size();) {
+    const uint64_t value = interesting(random);
+    const size_t some = std::min<size_t>(bytes.size() - at, size_t{1} << random.one_of(0, 2, 3, 3));
+    std::memcpy(bytes.data() + at, &value, some);
+    at += some;
+  }
+}
+
 struct Iterator {
   int32_t current;
   int32_t end;
@@ -78,9 +134,7 @@ uint64_t loop(uint64_t turns, uint64_t callback, uint64_t data, uint64_t flags, 
 }
 
 uint64_t prandom(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, RunContext* run) {
-  uint64_t& x = state_of(run).random;
-  x = x * 6364136223846793005u + 1442695040888963407u;
-  return x >> 32;
+  return static_cast<uint32_t>(interesting(state_of(run).random));
 }
 
 jit::FunctionDesc with_body(const jit::FunctionDesc& known, jit::HelperFn body) {
@@ -173,9 +227,7 @@ Memory::Memory(uint64_t seed)
       array_(size_t{kElementBytes} * kElements),
       ctx_(kCtxBytes) {
   Random random(seed);
-  for (auto* bytes : {&bss_, &array_, &ctx_})
-    for (std::byte& b : *bytes)
-      b = static_cast<std::byte>(random.one_in(2) ? random.bits() : random.pick(3));
+  for (auto* bytes : {&bss_, &array_, &ctx_}) fill(random, *bytes);
   const auto defs = map_defs();
   std::byte* const values[] = {nullptr, bss_.data(), rodata_.data(), array_.data()};
   for (size_t n = 0; n < defs.size(); ++n) add(defs[n], values[n]);

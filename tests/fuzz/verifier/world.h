@@ -10,6 +10,7 @@
 #include "jit/object.h"
 #include "jit/program.h"
 #include "jit/runtime.h"
+#include "tests/fuzz/random.h"
 #include "tests/jit/exec/test_arena.h"
 
 namespace uarena::fuzz {
@@ -62,7 +63,8 @@ class Memory {
 
 // One run, with what its functions know.
 struct WorldRun : jit::RunContext {
-  uint64_t random = 1;
+  explicit WorldRun(uint64_t seed) : random(seed) {}
+  Random random;
   // The memory that functions gave out: iterators' values.
   std::vector<std::pair<uint64_t, uint64_t>> given;  // address, bytes
 };
