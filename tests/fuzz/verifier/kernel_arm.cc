@@ -3,6 +3,7 @@
 #include <bpf/btf.h>
 #include <linux/bpf.h>
 #include <linux/btf.h>
+#include <unistd.h>
 
 #include <cstring>
 
@@ -61,17 +62,26 @@ struct KernelArm::Maps {
 KernelArm::KernelArm(std::unique_ptr<Maps> maps) : maps_(std::move(maps)) {}
 KernelArm::~KernelArm() = default;
 
+std::unique_ptr<KernelArm> KernelArm::create() {
+  if (testing::kernel_arena_unavailable()) return nullptr;
+  jit::Object object = kernel_world();
+  testing::KernelLoadOptions options;
+  options.arena_address = jit::TestArena::kUserVmStart;
+  auto kernel = testing::KernelObject::make_maps(object, options);
+  UARENA_ASSERT(kernel, "the world's maps in the kernel: {}", kernel.error().message);
+  auto maps = std::make_unique<Maps>(Maps{std::move(object), std::move(*kernel)});
+  return std::unique_ptr<KernelArm>(new KernelArm(std::move(maps)));
+}
+
+// A mapping of an arena does not come along into a child (K22), where the parent's arm would unmap
+// what is not its own.
 KernelArm* KernelArm::instance() {
-  static const std::unique_ptr<KernelArm> arm = []() -> std::unique_ptr<KernelArm> {
-    if (testing::kernel_arena_unavailable()) return nullptr;
-    jit::Object object = kernel_world();
-    testing::KernelLoadOptions options;
-    options.arena_address = jit::TestArena::kUserVmStart;
-    auto kernel = testing::KernelObject::make_maps(object, options);
-    UARENA_ASSERT(kernel, "the world's maps in the kernel: {}", kernel.error().message);
-    auto maps = std::make_unique<Maps>(Maps{std::move(object), std::move(*kernel)});
-    return std::unique_ptr<KernelArm>(new KernelArm(std::move(maps)));
-  }();
+  static std::unique_ptr<KernelArm> arm;
+  static pid_t made_by = 0;
+  if (made_by == ::getpid()) return arm.get();
+  [[maybe_unused]] const KernelArm* const of_the_parent = arm.release();
+  arm = create();
+  made_by = ::getpid();
   return arm.get();
 }
 

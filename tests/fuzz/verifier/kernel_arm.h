@@ -29,6 +29,7 @@ class KernelArm {
 
  private:
   struct Maps;
+  static std::unique_ptr<KernelArm> create();
   explicit KernelArm(std::unique_ptr<Maps> maps);
   std::unique_ptr<Maps> maps_;
   uint64_t accepted_ = 0;
