@@ -100,7 +100,7 @@ TEST(SoundnessOracle, FindsAWrongBelief) {
     input.sink = wrong ? static_cast<jit::verifier::StateSink*>(&belief) : &record;
     const auto verified = jit::verify(input);
     ASSERT_TRUE(verified) << verified.error().error.message;
-    Memory memory(1);
+    Memory memory(jit::ProgramType::syscall, 1);
     WorldRun run(1);
     Oracle oracle(object, *verified, record, memory, run, 0);
     const auto program = jit::make_interpreter(jit::fix_up(*verified, memory.binding()), &oracle);

@@ -25,6 +25,7 @@ constexpr uint64_t kSeedStep = 1'000'003;
 struct Run {
   uint64_t result = 0;
   bool ended = false;  // in the middle: results differ legitimately
+  bool holds = false;  // something still, after its own end
   std::vector<std::byte> visible;
 };
 
@@ -41,6 +42,9 @@ Run execute(const jit::Executable& program, Memory& memory, WorldRun& context) {
   run.result = program.run(memory.ctx(), context);
   run.ended = context.ended || context.may_goto_expired;
   run.visible = memory.visible();
+  run.visible.insert(run.visible.end(), context.submitted.begin(), context.submitted.end());
+  run.holds = !context.ended &&
+              (context.held.count() != 0 || context.preempt_depth != 0 || context.rcu_depth != 0);
   return run;
 }
 
@@ -71,7 +75,7 @@ class Trial {
       if (finding.empty()) finding = compare(first, second, "addresses or garbage are seen");
       if (!finding.empty()) return finding;
     }
-    Memory memory(seed_);
+    Memory memory(type(), seed_);
     WorldRun context(seed_);
     const auto compiled =
         jit::make_executable(jit::fix_up(verified_, memory.binding()), jit::Mode::compile);
@@ -82,13 +86,18 @@ class Trial {
   uint64_t insns() const { return insns_; }
 
  private:
+  jit::ProgramType type() const {
+    return jit::program_type_of(verified_.def().section).value_or(jit::ProgramType::syscall);
+  }
+
   std::string interpret(uint64_t poison, Run& run) {
-    Memory memory(seed_);
+    Memory memory(type(), seed_);
     WorldRun context(seed_);
     Oracle oracle(object_, verified_, record_, memory, context, poison);
     const auto program = jit::make_interpreter(jit::fix_up(verified_, memory.binding()), &oracle);
     run = execute(*program, memory, context);
     insns_ += oracle.insns();
+    if (run.holds && oracle.finding().empty()) return "the program ends while it holds something";
     return oracle.finding();
   }
 
