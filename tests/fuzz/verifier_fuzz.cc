@@ -13,7 +13,7 @@ namespace uarena::fuzz {
 namespace {
 
 // A program that is rejected is repaired at most so often before it is given up.
-constexpr int kRepairs = 60;
+constexpr int kRepairs = 6;
 // Programs that were accepted and are changed again.
 constexpr size_t kKept = 256;
 

@@ -55,6 +55,7 @@ TEST(ScmRights, TheRestIsReadToItsEndAndNoFurther) {
   ASSERT_EQ(::shutdown(b.get(), SHUT_RDWR), 0);
   EXPECT_EQ(receive_the_rest(b.get()), 3u);
   EXPECT_EQ(receive_the_rest(b.get()), 0u);
+  EXPECT_EQ(receive_the_rest(file.get()), 0u);  // no socket
   EXPECT_EQ(open_fds(), before + 1);
 }
 

@@ -1,7 +1,7 @@
-// Random programs that are nearly right: made of small idioms (a checked index, a spill around a
-// call, a counted loop, an iterator, a callback), with single instructions that may spoil them in
-// between. What is rejected can be repaired where it was rejected, so that many programs end up
-// just inside the border.
+// Random programs that mostly are right: each instruction is chosen with a light model of what
+// registers and stack hold (model.h, body.h), and now and then a mistake is made where verifiers
+// are most likely to miss it. What is rejected can be repaired where it was rejected, and what was
+// accepted can be changed, so that many programs end up just inside the border.
 #pragma once
 
 #include "jit/object.h"

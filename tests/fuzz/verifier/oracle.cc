@@ -57,7 +57,9 @@ const StateRecord::PerInsn* StateRecord::find(const Calls& calls) const {
 // Does a state hold the run's frames from `root` on?
 class Oracle::Match {
  public:
-  Match(const Oracle& oracle, size_t root) : oracle_(oracle), root_(root) {}
+  // `explains`: keeps what does not fit, which takes its time.
+  Match(const Oracle& oracle, size_t root, bool explains)
+      : oracle_(oracle), root_(root), explains_(explains) {}
 
   bool holds(const State& state) {
     for (size_t f = 0; f < state.frames.size(); ++f) {
@@ -65,7 +67,8 @@ class Oracle::Match {
       const Frame& frame = oracle_.frames_[root_ + f];
       for (unsigned r = 0; r < 10; ++r)
         if (!holds(abstract.regs[r], frame.regs[r]))
-          return differs(fmt::format("frame {} R{}", f, r), abstract.regs[r], frame.regs[r]);
+          return differs([&] { return fmt::format("frame {} R{}", f, r); }, abstract.regs[r],
+                         frame.regs[r]);
       for (size_t n = 0; n < abstract.stack.size(); ++n)
         if (!holds(abstract.stack[n], word(frame, n), f, n)) return false;
     }
@@ -81,36 +84,49 @@ class Oracle::Match {
     return value;
   }
 
-  bool differs(const std::string& place, const Reg& reg, uint64_t value) {
-    difference_ = fmt::format("{} = {:#x} ({}) is not in {}", place, value,
+  template <typename Place>
+  bool differs(const Place& place, const Reg& reg, uint64_t value) {
+    if (!explains_) return false;
+    difference_ = fmt::format("{} = {:#x} ({}) is not in {}", place(), value,
                               static_cast<int64_t>(value), to_string(reg, oracle_.object_, 0));
     return false;
   }
 
   bool holds(const Slot& slot, uint64_t value, size_t frame, size_t n) {
     const auto place = [&] { return fmt::format("frame {} fp-{}", frame, 8 * (n + 1)); };
-    if (slot.is_spill()) return holds(slot.spilled, value) || differs(place(), slot.spilled, value);
+    if (slot.is_spill()) return holds(slot.spilled, value) || differs(place, slot.spilled, value);
     for (const unsigned half : {0u, 4u}) {
       if (slot.bytes[half] != Byte::spill) continue;
       if (!slot.spilled.number.low.contains(static_cast<uint32_t>(value >> (8 * half))))
-        return differs(place() + " (half)", slot.spilled, value);
+        return differs([&] { return place() + " (half)"; }, slot.spilled, value);
     }
     for (unsigned b = 0; b < 8; ++b)
       if (slot.bytes[b] == Byte::zero && (value >> (8 * b) & 0xff) != 0)
-        return differs(place() + " (zero)", slot.spilled, value);
+        return differs([&] { return place() + " (zero)"; }, slot.spilled, value);
     return true;
   }
 
   bool holds(const Reg& reg, uint64_t value) {
     if (reg.kind == Kind::uninit) return true;
-    if (reg.id != 0 && (reg.kind == Kind::scalar || reg.or_null)) {
-      const uint64_t fate =
-          reg.kind == Kind::scalar ? value - static_cast<uint64_t>(reg.delta) : value == 0;
-      const auto [same, added] = fates_.emplace(std::pair(reg.kind == Kind::scalar, reg.id), fate);
-      if (!added && same->second != fate) return false;
-    }
+    if (reg.id != 0 && !shares_fate(reg, value)) return false;
     if (reg.or_null && value == 0) return true;
     return points(reg, value);
+  }
+
+  // What has one id: the same number, NULL or not, the same variable part of an offset.
+  bool shares_fate(const Reg& reg, uint64_t value) {
+    uint64_t fate = 0;
+    if (reg.kind == Kind::scalar)
+      fate = value - static_cast<uint64_t>(reg.delta);
+    else if (reg.or_null)
+      fate = value == 0;
+    else if (reg.is_packet())
+      fate = value - static_cast<uint64_t>(int64_t{reg.fixed});
+    else
+      return true;
+    const int kind = reg.or_null ? -1 : static_cast<int>(reg.kind);
+    const auto [same, added] = fates_.emplace(std::pair(kind, reg.id), fate);
+    return added || same->second == fate;
   }
 
   bool at(const Reg& reg, uint64_t value, uint64_t base) const {
@@ -136,6 +152,13 @@ class Oracle::Match {
         return in_memory(reg, value, oracle_.run_.given) || in_memory(reg, value, oracle_.lent_);
       case Kind::callback:
         return value == reg.map;
+      case Kind::map_key:
+        return in_key(reg, value);
+      case Kind::packet:
+      case Kind::packet_meta:
+        return in_packet(reg, value);
+      case Kind::packet_end:
+        return value == reinterpret_cast<uint64_t>(packet().data() + packet().size());
       case Kind::gone:
         return true;
       default:
@@ -143,16 +166,51 @@ class Oracle::Match {
     }
   }
 
+  std::span<const std::byte> packet() const { return oracle_.memory_.packet(); }
+
+  // Where it points, and that the bytes behind its variable part that are said to be there are.
+  bool in_packet(const Reg& reg, uint64_t value) const {
+    const auto start = reinterpret_cast<uint64_t>(packet().data());
+    const uint64_t moved = value - start - static_cast<uint64_t>(int64_t{reg.fixed});
+    if (!reg.number.contains(moved)) return false;
+    if (reg.size == 0) return true;
+    const uint64_t end = reg.kind == Kind::packet ? packet().size() : 0;  // no metadata
+    return moved <= end && reg.size <= end - moved;
+  }
+
+  std::vector<jit::Map::Element> elements(const Reg& reg) const {
+    std::vector<jit::Map::Element> all;
+    jit::Map& map = *oracle_.memory_.map(reg.map).map;
+    for (uint32_t n = 0; n < map.places(); ++n)
+      if (const auto element = map.at(n, 0); element.key != nullptr) all.push_back(element);
+    return all;
+  }
+
+  bool in_key(const Reg& reg, uint64_t value) const {
+    if (oracle_.memory_.map(reg.map).kind == jit::MapKind::array)
+      return at(reg, value, reinterpret_cast<uint64_t>(oracle_.memory_.array_key()));
+    return std::ranges::any_of(elements(reg), [&](const jit::Map::Element& element) {
+      return at(reg, value, reinterpret_cast<uint64_t>(element.key));
+    });
+  }
+
   bool in_map(const Reg& reg, uint64_t value) const {
     const jit::BoundMap& map = oracle_.memory_.map(reg.map);
+    if (map.kind == jit::MapKind::hash)
+      return std::ranges::any_of(elements(reg),
+                                 [&](const jit::Map::Element& element) {
+                                   return at(reg, value, reinterpret_cast<uint64_t>(element.value));
+                                 }) ||
+             std::ranges::any_of(oracle_.run_.values,
+                                 [&](uint64_t known) { return at(reg, value, known); });
     const auto base = reinterpret_cast<uint64_t>(map.value);
     for (uint64_t n = 0; n < map.max_entries; ++n)
       if (at(reg, value, base + n * map.value_size)) return true;
     return false;
   }
 
-  bool in_memory(const Reg& reg, uint64_t value,
-                 const std::vector<std::pair<uint64_t, uint64_t>>& known) const {
+  template <typename Known>
+  bool in_memory(const Reg& reg, uint64_t value, const Known& known) const {
     return std::ranges::any_of(known, [&](const auto& memory) {
       return reg.size <= memory.second && at(reg, value, memory.first);
     });
@@ -160,7 +218,8 @@ class Oracle::Match {
 
   const Oracle& oracle_;
   const size_t root_;
-  std::map<std::pair<bool, uint32_t>, uint64_t> fates_;  // by id: what its holders share
+  const bool explains_;
+  std::map<std::pair<int, uint32_t>, uint64_t> fates_;  // by kind and id: what its holders share
   std::string difference_;
 };
 
@@ -239,15 +298,13 @@ void Oracle::check_state(size_t insn) {
       states == nullptr ? StateRecord::PerInsn::const_iterator{} : states->find(insn);
   if (states == nullptr || found == states->end())
     return find(fmt::format("insn {}: was not walked along these calls", insn));
-  std::string difference;
   const auto& all = found->second;
-  for (size_t n = all.size(); n-- > 0;) {
-    Match match(*this, frame.root);
-    if (match.holds(all[n])) return;
-    if (difference.empty()) difference = match.difference();
-  }
+  for (size_t n = all.size(); n-- > 0;)
+    if (Match(*this, frame.root, false).holds(all[n])) return;
+  Match last(*this, frame.root, true);
+  last.holds(all.back());
   find(fmt::format("insn {} ({}): in none of {} states; of the last one: {}\n{}", insn,
-                   disassemble(program_.def().insns, insn), all.size(), difference,
+                   disassemble(program_.def().insns, insn), all.size(), last.difference(),
                    to_string(all.back(), object_)));
 }
 
@@ -276,11 +333,38 @@ bool Oracle::may_touch(uint64_t address, uint64_t bytes, bool writes) const {
       if (inside(frame.top() - size, size)) return true;
     }
   if (inside(reinterpret_cast<uint64_t>(memory_.ctx().data()), program_.ctx_size())) return true;
+  const auto packet = memory_.packet();
+  if (inside(reinterpret_cast<uint64_t>(packet.data()), packet.size())) return true;
+  for (const auto& [from, size] : run_.given)
+    if (inside(from, size)) return true;
+  for (const uint64_t value : run_.values)
+    if (inside(value, kElementBytes)) return true;
+  return may_touch_map(address, bytes, writes);
+}
+
+bool Oracle::may_touch_map(uint64_t address, uint64_t bytes, bool writes) const {
+  const auto inside = [&](uint64_t from, uint64_t size) {
+    return address >= from && address - from + bytes <= size;
+  };
+  if (!writes && inside(reinterpret_cast<uint64_t>(memory_.array_key()), sizeof(uint32_t)))
+    return true;
   for (size_t n = 0; n < object_.maps.size(); ++n) {
     const jit::BoundMap& map = memory_.map(n);
+    if (map.kind == jit::MapKind::hash) {
+      for (uint32_t place = 0; place < map.map->places(); ++place) {
+        const auto element = map.map->at(place, 0);
+        if (element.key == nullptr) continue;
+        if (inside(reinterpret_cast<uint64_t>(element.value), map.value_size)) return true;
+        if (!writes && inside(reinterpret_cast<uint64_t>(element.key), map.key_size)) return true;
+      }
+      continue;
+    }
     if (map.value == nullptr || (writes && map.read_only)) continue;
+    // Locks at the start of a value are not touched.
+    const uint64_t skip = map.fields.empty() ? 0 : kLockBytes;
     for (uint64_t e = 0; e < map.max_entries; ++e)
-      if (inside(reinterpret_cast<uint64_t>(map.value) + e * map.value_size, map.value_size))
+      if (inside(reinterpret_cast<uint64_t>(map.value) + e * map.value_size + skip,
+                 map.value_size - skip))
         return true;
   }
   return false;

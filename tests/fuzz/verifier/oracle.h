@@ -83,6 +83,7 @@ class Oracle final : public jit::InterpreterObserver {
   void check_end(const jit::RunContext& run);
   void check_access(const jit::Insn& insn);
   bool may_touch(uint64_t address, uint64_t bytes, bool writes) const;
+  bool may_touch_map(uint64_t address, uint64_t bytes, bool writes) const;
   void find(std::string text) {
     if (finding_.empty()) finding_ = std::move(text);
   }
