@@ -186,6 +186,8 @@ Checked<> apply_effect(Walk& walk, const FunctionDesc& function, const Arguments
 // The iterator's other way: it is drained.
 State drained(Walk& walk, const Reg& iterator);
 void lock_taken(Walk& walk, const Reg& lock, Ref::Kind kind);
+// No iterator may be left in the running frame, since pointers to its value may outlive it.
+Checked<> check_frame_left(Walk& walk);
 // Nothing may be held where `what` ends ("BPF_EXIT instruction in main prog").
 Checked<> check_nothing_held(Walk& walk, std::string_view what);
 
