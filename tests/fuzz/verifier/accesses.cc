@@ -212,7 +212,7 @@ void Body::indexed() {
     const Hold both(*this, {base, index, pointer});
     for (unsigned n = 1 + pick(3); n > 0; --n) {
       touch(pointer);
-      if (depth_ < 3 && pick(4) == 0) item();
+      if (depth_ < kNested && pick(4) == 0) item();
     }
   });
 }

@@ -44,7 +44,7 @@ void Body::make(unsigned count) {
   check_params();
   for (unsigned r = 7; r < 10; ++r)
     if (pick(2) && reg(r).what == What::nothing) number(r);
-  guarded([&] { items(count); });
+  items(count);
   const bool callback = self_ == kCallback || self_ == kEach;
   if (callback) {
     if (pick(8)) mov(0, random_.one_of(0, 0, 0, 1));

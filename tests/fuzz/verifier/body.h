@@ -45,6 +45,10 @@ struct Plan {
   std::array<Signature, kSubprogs> signatures;
 };
 
+// How deep blocks are nested: loops and branches, and where a small idiom has room for a block.
+inline constexpr unsigned kMostDepth = 6;
+inline constexpr unsigned kNested = 5;
+
 class Body {
  public:
   Body(Random& random, Plan& plan, std::vector<jit::Insn>& out, Sub self);
@@ -157,6 +161,7 @@ class Body {
   bool to_key(unsigned r);
   unsigned not_null(const Known& known);
   void map_lookup();
+  void two_lookups();
   void locked(unsigned value);
   void transform_any();
   void map_change();

@@ -28,7 +28,7 @@ constexpr uint64_t kSeedStep = 1'000'003;
 struct Run {
   uint64_t result = 0;
   bool ended = false;           // in the middle: results differ legitimately
-  bool holds = false;           // something still, after its own end
+  std::string holds;            // what it still does after its own end
   bool kernel_differs = false;  // WorldRun::kernel_differs
   std::vector<std::byte> visible;
 };
@@ -48,8 +48,11 @@ Run execute(const jit::Executable& program, Memory& memory, WorldRun& context) {
   run.kernel_differs = context.kernel_differs;
   run.visible = memory.visible();
   run.visible.insert(run.visible.end(), context.submitted.begin(), context.submitted.end());
-  run.holds = !context.ended &&
-              (context.held.count() != 0 || context.preempt_depth != 0 || context.rcu_depth != 0);
+  const bool holds =
+      context.held.count() != 0 || context.preempt_depth != 0 || context.rcu_depth != 0;
+  if (holds && !context.ended)
+    run.holds = fmt::format("the program ends with {} records and locks, in {} + {} sections",
+                            context.held.count(), context.preempt_depth, context.rcu_depth);
   return run;
 }
 
@@ -122,8 +125,7 @@ class Trial {
     const auto program = jit::make_interpreter(jit::fix_up(verified_, memory.binding()), &oracle);
     run = execute(*program, memory, context);
     insns_ += oracle.insns();
-    if (run.holds && oracle.finding().empty()) return "the program ends while it holds something";
-    return oracle.finding();
+    return oracle.finding().empty() ? run.holds : oracle.finding();
   }
 
   const jit::Object& object_;

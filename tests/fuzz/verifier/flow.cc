@@ -12,7 +12,6 @@ using namespace jit;
 
 namespace {
 
-constexpr unsigned kMostDepth = 4;
 constexpr size_t kMostInsns = 700;
 
 }  // namespace
@@ -75,7 +74,7 @@ void Body::item() {
     case 26:
       return deep ? plain() : record();
     case 27:
-      return map_change();
+      return pick(2) ? map_change() : two_lookups();
     case 28:
       return for_each();
     case 29:

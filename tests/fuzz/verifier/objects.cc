@@ -59,7 +59,45 @@ void Body::map_lookup() {
     const Hold hold(*this, {value});
     if (map == kLocked) return locked(value);
     touch(value);
-    if (depth_ < 3) items(pick(3));
+    if (depth_ < kNested) items(pick(3));
+  });
+}
+
+// Two pointers that may be NULL at the same time, and a check of one says nothing of the other.
+void Body::two_lookups() {
+  if ((held_ & 0x3f) != 0) return plain();
+  guarded([&] {
+    const unsigned first = saved_reg(), second = saved_reg({first});
+    if (first < 6 || second < 6 || first == second) return;
+    const Hold hold(*this, {first, second});
+    Known known[2];
+    for (const unsigned r : {first, second}) {
+      const int map = random_.one_of(kArray, kHash);
+      if (!to_key(2)) return;
+      wide(1, kPseudoMapFd, map, 0);
+      call(BPF_FUNC_map_lookup_elem);
+      put(kAlu64 | kMov | kX, r, 0, 0, 0);
+      reg(r) = reg(0) = {};
+      Known& value = known[r == second];
+      value = Known::pointer(What::value, kElementBytes);
+      value.map = map;
+    }
+    const bool swap = pick(2);
+    const unsigned a = swap ? second : first, b = swap ? first : second;
+    const auto null = [&](unsigned r) {
+      if (pick(3)) return out(kJmp | kJeq, r, 0, 0);
+      const size_t in = jump(kJmp | kJne, r, 0, 0);  // not there: another one in its place
+      to_value(r, kBss, 0);
+      reg(r) = {};
+      land(in);
+    };
+    null(a);
+    reg(a) = known[a == second];
+    reg(a).size = kElementBytes;
+    touch(a);
+    if (!slip()) null(b);
+    reg(b) = known[b == second];
+    touch(b);
   });
 }
 
@@ -133,7 +171,7 @@ void Body::record() {
     const Hold hold(*this, {kept});
     guarded([&] {
       touch(kept);
-      if (depth_ < 3) items(pick(3));
+      if (depth_ < kNested) items(pick(3));
     });
     if (slip()) return;
     copy(1, kept);

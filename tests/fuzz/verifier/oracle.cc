@@ -246,8 +246,7 @@ void Oracle::begin(size_t insn) {
       frame.root = depth;
       frame.entered = Entered::global;
       const auto& params = def.subprogs[frame.subprog].params;
-      for (size_t n = 0; n < params.size(); ++n)
-        lent_.emplace_back(frame.regs[n + 1], params[n].size);
+      for (size_t n = 0; n < params.size(); ++n) lend(frame.regs[n + 1], params[n]);
     }
   }
   // Nothing of this may be read: registers that are no arguments, stack that is not zeroed.
@@ -289,6 +288,7 @@ void Oracle::before(size_t insn, jit::RunContext& run) {
   if (!program_.facts()[insn].reached) return find(fmt::format("insn {}: dead code runs", insn));
   check_state(insn);
   check_access(def.insns[insn]);
+  if (is_helper_call(def.insns[insn])) check_call(def.insns[insn]);
 }
 
 void Oracle::check_state(size_t insn) {
@@ -306,68 +306,6 @@ void Oracle::check_state(size_t insn) {
   find(fmt::format("insn {} ({}): in none of {} states; of the last one: {}\n{}", insn,
                    disassemble(program_.def().insns, insn), all.size(), last.difference(),
                    to_string(all.back(), object_)));
-}
-
-// Arena accesses are made safe at run time; all others must be right.
-void Oracle::check_access(const jit::Insn& insn) {
-  const uint8_t cls = jit::insn_class(insn.code);
-  if (cls != jit::kLdx && cls != jit::kSt && cls != jit::kStx) return;
-  const Frame& frame = frames_.back();
-  if (program_.facts()[frame.last].region == jit::Region::arena) return;
-  const bool atomic = cls == jit::kStx && jit::insn_mode(insn.code) == jit::kAtomic;
-  const bool loads = cls == jit::kLdx || (atomic && insn.imm == jit::kLoadAcq);
-  const uint64_t address =
-      frame.regs[loads ? insn.src : insn.dst] + static_cast<uint64_t>(int64_t{insn.off});
-  if (!may_touch(address, jit::access_bytes(insn.code), !loads))
-    find(fmt::format("insn {} ({}): touches {:#x}, which is nobody's", frame.last,
-                     disassemble(program_.def().insns, frame.last), address));
-}
-
-bool Oracle::may_touch(uint64_t address, uint64_t bytes, bool writes) const {
-  const auto inside = [&](uint64_t from, uint64_t size) {
-    return address >= from && address - from + bytes <= size;
-  };
-  for (const Frame& frame : frames_)
-    if (!frame.fresh) {
-      const uint64_t size = program_.stack_bytes()[frame.subprog];
-      if (inside(frame.top() - size, size)) return true;
-    }
-  if (inside(reinterpret_cast<uint64_t>(memory_.ctx().data()), program_.ctx_size())) return true;
-  const auto packet = memory_.packet();
-  if (inside(reinterpret_cast<uint64_t>(packet.data()), packet.size())) return true;
-  for (const auto& [from, size] : run_.given)
-    if (inside(from, size)) return true;
-  for (const uint64_t value : run_.values)
-    if (inside(value, kElementBytes)) return true;
-  return may_touch_map(address, bytes, writes);
-}
-
-bool Oracle::may_touch_map(uint64_t address, uint64_t bytes, bool writes) const {
-  const auto inside = [&](uint64_t from, uint64_t size) {
-    return address >= from && address - from + bytes <= size;
-  };
-  if (!writes && inside(reinterpret_cast<uint64_t>(memory_.array_key()), sizeof(uint32_t)))
-    return true;
-  for (size_t n = 0; n < object_.maps.size(); ++n) {
-    const jit::BoundMap& map = memory_.map(n);
-    if (map.kind == jit::MapKind::hash) {
-      for (uint32_t place = 0; place < map.map->places(); ++place) {
-        const auto element = map.map->at(place, 0);
-        if (element.key == nullptr) continue;
-        if (inside(reinterpret_cast<uint64_t>(element.value), map.value_size)) return true;
-        if (!writes && inside(reinterpret_cast<uint64_t>(element.key), map.key_size)) return true;
-      }
-      continue;
-    }
-    if (map.value == nullptr || (writes && map.read_only)) continue;
-    // Locks at the start of a value are not touched.
-    const uint64_t skip = map.fields.empty() ? 0 : kLockBytes;
-    for (uint64_t e = 0; e < map.max_entries; ++e)
-      if (inside(reinterpret_cast<uint64_t>(map.value) + e * map.value_size + skip,
-                 map.value_size - skip))
-        return true;
-  }
-  return false;
 }
 
 }  // namespace uarena::fuzz

@@ -106,9 +106,9 @@ void Body::packet() {
     if (pick(2)) touch(pointer);
     for (unsigned n = pick(3); n > 0; --n) {
       touch(base);
-      if (depth_ < 3 && pick(3) == 0) item();
+      if (depth_ < kNested && pick(3) == 0) item();
     }
-    if (there < kFar && depth_ < 3 && pick(3) == 0) further(base, there);
+    if (there < kFar && depth_ < kNested && pick(3) == 0) further(base, there);
   });
 }
 

@@ -141,7 +141,8 @@ uint64_t reserve(uint64_t, uint64_t size, uint64_t flags, uint64_t, uint64_t, Ru
   constexpr size_t kMostRecords = 64;
   WorldRun& state = state_of(run);
   if (flags != 0 || state.records.size() >= kMostRecords) return 0;
-  auto& record = state.records.emplace_back(std::make_unique<std::vector<std::byte>>(size));
+  auto& record = state.records.emplace_back(
+      std::make_unique<std::vector<std::byte>>(std::max<uint64_t>(size, 1)));
   const auto give_up = [](void*, RunContext*) {};
   if (!run->held.add(record->data(), give_up)) return 0;
   const auto address = reinterpret_cast<uint64_t>(record->data());
