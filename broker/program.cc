@@ -4,6 +4,7 @@
 
 #include "ipc/base/log.h"
 #include "jit/packet.h"
+#include "jit/report_text.h"
 #include "jit/turns.h"
 
 namespace uarena::broker {
@@ -36,6 +37,9 @@ void prepare(jit::RunContext& context, const Program& program, const std::atomic
              uint64_t limit_ns) {
   context.arena = program.object->arena ? &program.object->arena->view() : nullptr;
   context.log = &program.log;
+  context.out = &program.out;
+  context.err = &program.err;
+  context.reports = &program.reports;
   context.timers = program.object->timers;
   context.owner = &program;
   context.cancelled = &cancel;
@@ -50,6 +54,8 @@ Result<void> run_once(const Program& program, std::span<std::byte> ctx,
   context.caller = caller;
   result->r0 = program.executable->run(ctx, context);
   result->faults += context.faults.load(std::memory_order_relaxed);
+  if (context.may_goto_expired || context.ended)
+    program.err.write(jit::text_of_time_out(*program.executable, context));
   if (!context.ended) return {};
   return std::unexpected(note_ended(program, context, cancel.load(std::memory_order_relaxed)));
 }
@@ -128,11 +134,18 @@ Result<RunResult> run_program(const Program& program, std::span<std::byte> ctx, 
   return result;
 }
 
+jit::TraceLog::Content stderr_of(const Program& program) {
+  program.err.write(jit::text_of_new_faults(*program.executable, program.reports));
+  return program.err.content();
+}
+
 void run_callback(const Program& program, uint32_t callback, const jit::CallbackArgs& args,
                   const std::atomic<bool>& cancel, uint64_t limit_ns) {
   jit::RunContext context;
   prepare(context, program, cancel, limit_ns);
   program.executable->run_callback(callback, args, context);
+  if (context.may_goto_expired || context.ended)
+    program.err.write(jit::text_of_time_out(*program.executable, context));
   if (context.ended) note_ended(program, context, cancel.load(std::memory_order_relaxed));
 }
 

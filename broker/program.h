@@ -17,6 +17,7 @@
 #include "broker/map_memory.h"
 #include "broker/object_file.h"
 #include "jit/engine.h"
+#include "jit/fault_reports.h"
 #include "jit/maps/map.h"
 #include "jit/maps/ring_buffer.h"
 #include "jit/program_type.h"
@@ -73,7 +74,10 @@ struct Program {
   mutable std::atomic<uint64_t> run_time_ns{0};
   mutable std::atomic<uint64_t> ended_cnt{0};  // of them: ended in the middle
   mutable jit::TraceLog log;                   // what it has printed
-  mutable std::atomic<bool> unloaded{false};   // a run elsewhere may go on
+  mutable jit::TraceLog out;                   // its streams
+  mutable jit::TraceLog err;
+  mutable jit::FaultReports reports;          // what is to be told on stderr
+  mutable std::atomic<bool> unloaded{false};  // a run elsewhere may go on
 };
 
 struct RunResult {
@@ -98,6 +102,9 @@ Result<RunResult> run_program(const Program& program, std::span<std::byte> ctx, 
                               const std::atomic<bool>& cancel, uint64_t limit_ns = kRunLimitNs,
                               const jit::Caller* caller = nullptr,
                               std::span<std::byte> packet = {});
+
+// The program's stderr with everything that there is to tell.
+jit::TraceLog::Content stderr_of(const Program& program);
 
 // A run of its own that consists of a timer's callback. What ended it is logged and marked as for
 // any run.

@@ -40,6 +40,8 @@ std::span<const Implementation> implementations() {
       {"bpf_trace_printk", trace_printk, true},
       {"bpf_trace_vprintk", trace_vprintk, true},
       {"bpf_snprintf", snprintf, true},
+      {"bpf_stream_vprintk", stream_vprintk, true},
+      {"bpf_stream_vprintk_impl", stream_vprintk, true},
       {"bpf_spin_lock", spin_lock},
       {"bpf_spin_unlock", spin_unlock},
       {"bpf_res_spin_lock", res_spin_lock},

@@ -66,6 +66,7 @@ UARENA_HELPER(strncmp);
 UARENA_HELPER(trace_printk);
 UARENA_HELPER(trace_vprintk);
 UARENA_HELPER(snprintf);
+UARENA_HELPER(stream_vprintk);
 // locks.cc
 UARENA_HELPER(spin_lock);
 UARENA_HELPER(spin_unlock);

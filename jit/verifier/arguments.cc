@@ -257,9 +257,21 @@ Checked<> check_stack_object(Call& call, unsigned n) {
   return {};
 }
 
+// How many values a format in R1 wants, if it is known here: a string that can't change.
+std::optional<size_t> values_wanted(Call& call) {
+  const Reg& reg = call.reg(1);
+  const auto offset = reg.number.value();
+  if (reg.kind != Kind::map_value || !offset) return std::nullopt;
+  const MapDef& map = call.map_of(reg.map);
+  if (map.kind != MapKind::rodata || *offset >= map.initial.size()) return std::nullopt;
+  const auto* text = reinterpret_cast<const char*>(map.initial.data()) + *offset;
+  return format_arguments({text, ::strnlen(text, map.initial.size() - *offset)});
+}
+
 Checked<> check_argument(Call& call, unsigned n) {
   const ArgKind kind = call.kind(n);
   if (kind == ArgKind::none) return {};
+  if (kind == ArgKind::printed) return hand_over_printed(call.walk, n, values_wanted(call));
   if (auto ok = call.walk.readable(n); !ok) return ok;
   const Reg& reg = call.reg(n);
   switch (kind) {

@@ -106,7 +106,10 @@ bool is_end_of(const Reg& pointer, const Reg& end) {
 void teach_packet(Way& way, const Reg& pointer, bool strictly_before) {
   constexpr uint64_t kMaxPacketOffset = 0xffff;
   if (pointer.fixed < 0 || (pointer.fixed == 0 && strictly_before)) return;  // as the kernel
-  if (pointer.number.full.umax + static_cast<uint64_t>(pointer.fixed) > kMaxPacketOffset) return;
+  // A number that may be negative is a huge one here, and would wrap in the sum.
+  const uint64_t variable = pointer.number.full.umax;
+  if (variable > kMaxPacketOffset) return;
+  if (variable + static_cast<uint64_t>(pointer.fixed) > kMaxPacketOffset) return;
   way.teaches = Way::Teaches::packet;
   way.kind = pointer.kind;
   way.id = pointer.id;

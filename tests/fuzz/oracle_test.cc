@@ -102,7 +102,7 @@ TEST(SoundnessOracle, FindsAWrongBelief) {
     input.sink = wrong ? static_cast<jit::verifier::StateSink*>(&belief) : &record;
     const auto verified = jit::verify(input);
     ASSERT_TRUE(verified) << verified.error().error.message;
-    Memory memory(1);
+    Memory memory(jit::ProgramType::syscall, 1);
     WorldRun run(1);
     Oracle oracle(object, *verified, record, memory, run, 0);
     const auto program = jit::make_interpreter(jit::fix_up(*verified, memory.binding()), &oracle);
@@ -135,7 +135,7 @@ TEST(KernelArm, LeavesWhatTheProgramDid) {
   object.programs[0].subprogs = {
       {"fuzz", 0, static_cast<uint32_t>(object.programs[0].insns.size()), true, 1, {}}};
   for (const uint64_t seed : {3, 4}) {
-    Memory before(seed), memory(seed);
+    Memory before(jit::ProgramType::syscall, seed), memory(jit::ProgramType::syscall, seed);
     const auto left = kernel->run(object, memory);
     ASSERT_TRUE(left);
     EXPECT_EQ(left->result, 5u);
@@ -150,7 +150,7 @@ TEST(KernelArm, LeavesWhatTheProgramDid) {
   }
   object.programs[0].insns = test::assemble_or_die("r0 = r9\nexit\n");
   object.programs[0].subprogs = {{"fuzz", 0, 2, true, 1, {}}};
-  Memory memory(1);
+  Memory memory(jit::ProgramType::syscall, 1);
   EXPECT_FALSE(kernel->run(object, memory));
 }
 

@@ -87,8 +87,12 @@ void Body::touch_at(unsigned pointer, int off, unsigned bytes) {
   const bool aligned = at % bytes == 0 && (base.min == base.max || base.step % bytes == 0);
   const unsigned kind = writable ? pick(6) : 0;
   if (kind == 3 && value >= 0 && bytes >= 4 && aligned && base.what != What::packet) {
-    const int operation = random_.one_of(kAdd, kAnd, kOr, kXor, kAdd | kFetch, kAnd | kFetch,
-                                         kOr | kFetch, kXor | kFetch, kXchg, kCmpxchg);
+    int operation = random_.one_of(kAdd, kAnd, kOr, kXor, kAdd | kFetch, kXchg, kCmpxchg,
+                                   kAnd | kFetch, kOr | kFetch, kXor | kFetch);
+    // Those three are loops of instructions, which the arena's exceptions can't restart.
+    const bool loops =
+        (operation & kFetch) != 0 && operation < kXchg && operation != (kAdd | kFetch);
+    if (loops && base.what == What::arena) operation = kAdd | kFetch;
     if (operation == kCmpxchg && !reg(0).is_number()) {
       if (held_ & 1) return;
       mov(0, constant());
@@ -100,6 +104,16 @@ void Body::touch_at(unsigned pointer, int off, unsigned bytes) {
     put(kStx | kAtomic | size, pointer, src, off, operation);
     if ((operation & kFetch) != 0) reg(result) = Known::number();
     return written(base, off, bytes, Known::number());
+  }
+  if (kind == 5 && pick(2) && value >= 0 && aligned && base.what != What::packet) {
+    if (pick(2)) {
+      put(kStx | kAtomic | size, pointer, static_cast<unsigned>(value), off, kStoreRel);
+      return written(base, off, bytes, Known::number());
+    }
+    const unsigned to = free_reg({pointer});
+    put(kStx | kAtomic | size, to, pointer, off, kLoadAcq);
+    reg(to) = Known::number();
+    return;
   }
   if (kind == 4 || (kind == 3 && value < 0)) {
     const int imm = constant();
@@ -198,7 +212,7 @@ void Body::indexed() {
     const Hold both(*this, {base, index, pointer});
     for (unsigned n = 1 + pick(3); n > 0; --n) {
       touch(pointer);
-      if (depth_ < 3 && pick(4) == 0) item();
+      if (depth_ < kNested && pick(4) == 0) item();
     }
   });
 }
@@ -243,6 +257,7 @@ void Body::ctx_access() {
   const int ctx = any_reg(What::ctx);
   if (ctx < 0) return plain();
   const auto base = static_cast<unsigned>(ctx);
+  if (takes_packets(plan_.type)) return packet_ctx(base);
   if (plan_.type != ProgramType::syscall) return plain();
   const unsigned bytes = 1u << pick(4);
   const int off = static_cast<int>(bytes * pick(128 / bytes)) + (pick(4) == 0 && slip() ? 1 : 0);

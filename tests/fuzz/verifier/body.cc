@@ -44,8 +44,9 @@ void Body::make(unsigned count) {
   check_params();
   for (unsigned r = 7; r < 10; ++r)
     if (pick(2) && reg(r).what == What::nothing) number(r);
-  guarded([&] { items(count); });
-  if (self_ == kCallback) {
+  items(count);
+  const bool callback = self_ == kCallback || self_ == kEach;
+  if (callback) {
     if (pick(8)) mov(0, random_.one_of(0, 0, 0, 1));
   } else if (!reg(0).is_number() || pick(2)) {
     const int r = number_reg();
@@ -54,7 +55,7 @@ void Body::make(unsigned count) {
     else if (r < 0)
       mov(0, 1);
   }
-  if (self_ == kCallback && (!reg(0).bounded || reg(0).min < 0 || reg(0).max > 1)) mov(0, 0);
+  if (callback && (!reg(0).bounded || reg(0).min < 0 || reg(0).max > 1)) mov(0, 0);
   put(kJmp | kExit, 0, 0, 0, 0);
 }
 
@@ -155,7 +156,9 @@ void Body::wide(unsigned dst, unsigned kind, int64_t low, uint64_t high) {
 void Body::call(int helper) {
   put(kJmp | kCall, 0, 0, 0, helper);
   picture_.call();
-  reg(0) = Known::number();
+  const bool gives = helper != BPF_FUNC_spin_lock && helper != BPF_FUNC_spin_unlock &&
+                     helper != BPF_FUNC_ringbuf_submit && helper != BPF_FUNC_ringbuf_discard;
+  if (gives) reg(0) = Known::number();
 }
 
 void Body::kfunc(int index) {

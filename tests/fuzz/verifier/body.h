@@ -4,7 +4,8 @@
 //   numbers.cc   numbers: where they come from, arithmetic, and how they are brought into bounds
 //   accesses.cc  pointers into something, with constant and variable offsets; stack slots
 //   flow.cc      branches, loops, sections
-//   calls.cc     subprograms, callbacks, iterators, maps, records, locks
+//   calls.cc     subprograms and callbacks
+//   objects.cc   elements of maps, records, locks
 //   packets.cc   the packet and its end
 //
 // Everything is chosen to be right, but for a mistake now and then (slip()): a bound that is off by
@@ -20,13 +21,14 @@
 
 #include "jit/isa.h"
 #include "jit/object.h"
+#include "jit/program.h"
 #include "jit/program_type.h"
 #include "tests/fuzz/random.h"
 #include "tests/fuzz/verifier/model.h"
 
 namespace uarena::fuzz {
 
-enum Sub : uint32_t { kMain, kStatic, kGlobal, kCallback, kSubprogs };
+enum Sub : uint32_t { kMain, kStatic, kGlobal, kCallback, kEach, kSubprogs };
 
 // What a static or global function, or the callback, gets: chosen once for a program.
 struct Signature {
@@ -39,8 +41,13 @@ struct Plan {
   jit::ProgramType type = jit::ProgramType::syscall;
   unsigned mistakes = 0;     // that may still be made
   bool names_arena = false;  // some instruction does
+  int each = 0;              // the map that is walked
   std::array<Signature, kSubprogs> signatures;
 };
+
+// How deep blocks are nested: loops and branches, and where a small idiom has room for a block.
+inline constexpr unsigned kMostDepth = 6;
+inline constexpr unsigned kNested = 5;
 
 class Body {
  public:
@@ -148,7 +155,24 @@ class Body {
   void argument(unsigned r, const Known& wanted);
   void call_sub(Sub callee);
   void call_loop();
+  void for_each();
+
+  // --- objects.cc ---
+  bool to_key(unsigned r);
+  unsigned not_null(const Known& known);
   void map_lookup();
+  void two_lookups();
+  void locked(unsigned value);
+  void transform_any();
+  void map_change();
+  void record();
+
+  // --- packets.cc ---
+  bool load_packet(unsigned r, jit::CtxLoad load);
+  int64_t compare_with_end(unsigned pointer, unsigned end);
+  void packet();
+  void further(unsigned base, int64_t there);
+  void packet_ctx(unsigned ctx);
 
   Random& random_;
   Plan& plan_;

@@ -1,5 +1,4 @@
-// Calls: of the program's own functions with what they ask for, of bpf_loop with a callback, of
-// maps.
+// Calls of the program's own functions with what they ask for, and of those that call back.
 #include <linux/bpf.h>
 
 #include <algorithm>
@@ -71,41 +70,15 @@ void Body::call_loop() {
   call(BPF_FUNC_loop);
 }
 
-void Body::map_lookup() {
-  if ((held_ & 0x3f) != 0) return plain();
-  guarded([&] {
-    const int n = free_slot();
-    if (n < 0) return;
-    const int key = slot_offset(n) + random_.one_of(0, 4);
-    const int number = number_reg();
-    if (pick(2) || number < 0)
-      put(kSt | kMem | kW, 10, 0, key, static_cast<int>(pick(6)));
-    else
-      put(kStx | kMem | kW, 10, static_cast<unsigned>(number), key, 0);
-    slot(n) = Known::number();
-    copy(2, 10);
-    put(kAlu64 | kAdd, 2, 0, 0, key);
-    wide(1, kPseudoMapFd, kArray, 0);
-    call(BPF_FUNC_map_lookup_elem);
-    const unsigned value = pick(2) ? saved_reg() : 0;
-    if (value != 0) put(kAlu64 | kMov | kX, value, 0, 0, 0);
-    reg(value) = reg(0) = {};
-    if (!slip()) {
-      const unsigned checked = pick(2) ? value : 0;
-      if (pick(2)) {
-        out(kJmp | kJeq, checked, 0, 0);
-      } else {
-        const size_t in = jump(kJmp | kJne, checked, 0, 0);
-        out(kJmp | kJa, 0, 0, 0);
-        land(in);
-      }
-    }
-    reg(value) = Known::pointer(What::value, kElementBytes);
-    reg(value).map = kArray;
-    const Hold hold(*this, {value});
-    touch(value);
-    if (depth_ < 3) items(pick(3));
-  });
+void Body::for_each() {
+  if (self_ == kEach || self_ == kCallback || self_ == kStatic || (held_ & 0x3f) != 0)
+    return plain();
+  wide(1, kPseudoMapFd, plan_.each, 0);
+  uses.push_back({out_.size(), kEach});
+  wide(2, kPseudoFunc, 0, 0);
+  to_stack(3, static_cast<int>(plan_.signatures[kEach].args[3].size / 8));
+  mov(4, slip() ? 1 : 0);
+  call(BPF_FUNC_for_each_map_elem);
 }
 
 }  // namespace uarena::fuzz

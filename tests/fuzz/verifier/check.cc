@@ -2,7 +2,6 @@
 #include "tests/fuzz/verifier/check.h"
 
 #include <fmt/format.h>
-#include <linux/bpf.h>
 
 #include <algorithm>
 
@@ -28,7 +27,9 @@ constexpr uint64_t kSeedStep = 1'000'003;
 
 struct Run {
   uint64_t result = 0;
-  bool ended = false;  // in the middle: results differ legitimately
+  bool ended = false;           // in the middle: results differ legitimately
+  std::string holds;            // what it still does after its own end
+  bool kernel_differs = false;  // WorldRun::kernel_differs
   std::vector<std::byte> visible;
 };
 
@@ -44,7 +45,14 @@ Run execute(const jit::Executable& program, Memory& memory, WorldRun& context) {
   Run run;
   run.result = program.run(memory.ctx(), context);
   run.ended = context.ended || context.may_goto_expired;
+  run.kernel_differs = context.kernel_differs;
   run.visible = memory.visible();
+  run.visible.insert(run.visible.end(), context.submitted.begin(), context.submitted.end());
+  const bool holds =
+      context.held.count() != 0 || context.preempt_depth != 0 || context.rcu_depth != 0;
+  if (holds && !context.ended)
+    run.holds = fmt::format("the program ends with {} records and locks, in {} + {} sections",
+                            context.held.count(), context.preempt_depth, context.rcu_depth);
   return run;
 }
 
@@ -75,7 +83,7 @@ class Trial {
       if (finding.empty()) finding = compare(first, second, "addresses or garbage are seen");
       if (!finding.empty()) return finding;
     }
-    Memory memory(seed_);
+    Memory memory(type(), seed_);
     WorldRun context(seed_);
     const auto compiled =
         jit::make_executable(jit::fix_up(verified_, memory.binding()), jit::Mode::compile);
@@ -89,30 +97,35 @@ class Trial {
   uint64_t insns() const { return insns_; }
 
  private:
+  jit::ProgramType type() const {
+    return jit::program_type_of(verified_.def().section).value_or(jit::ProgramType::syscall);
+  }
+
   // What depends on chance, on garbage of the stack or on the clock is not comparable.
   std::string ask_kernel(Run mine) {
-    KernelArm* const kernel = KernelArm::instance();
     const bool garbage = std::ranges::count(verified_.zeroed_stack(), true) > 0;
-    const bool chance = std::ranges::any_of(object_.programs[0].insns, [](const jit::Insn& insn) {
-      return jit::is_helper_call(insn) && insn.imm == BPF_FUNC_get_prandom_u32;
-    });
-    if (kernel == nullptr || mine.ended || garbage || chance || seed_ % kKernelOneIn != 0)
-      return {};
-    Memory memory(seed_);
+    if (mine.ended || mine.kernel_differs || garbage || seed_ % kKernelOneIn != 0) return {};
+    if (!KernelArm::can_run(object_.programs[0])) return {};
+    KernelArm* const kernel = KernelArm::instance();
+    if (kernel == nullptr) return {};
+    Memory memory(type(), seed_);
     auto left = kernel->run(object_, memory);
     if (!left) return {};
     mine.result = static_cast<uint32_t>(mine.result);
-    return compare(mine, {left->result, false, std::move(left->visible)}, "here and in the kernel");
+    Run theirs;
+    theirs.result = left->result;
+    theirs.visible = std::move(left->visible);
+    return compare(mine, theirs, "here and in the kernel");
   }
 
   std::string interpret(uint64_t poison, Run& run) {
-    Memory memory(seed_);
+    Memory memory(type(), seed_);
     WorldRun context(seed_);
     Oracle oracle(object_, verified_, record_, memory, context, poison);
     const auto program = jit::make_interpreter(jit::fix_up(verified_, memory.binding()), &oracle);
     run = execute(*program, memory, context);
     insns_ += oracle.insns();
-    return oracle.finding();
+    return oracle.finding().empty() ? run.holds : oracle.finding();
   }
 
   const jit::Object& object_;

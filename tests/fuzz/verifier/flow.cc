@@ -12,7 +12,6 @@ using namespace jit;
 
 namespace {
 
-constexpr unsigned kMostDepth = 4;
 constexpr size_t kMostInsns = 700;
 
 }  // namespace
@@ -26,7 +25,7 @@ void Body::items(unsigned n) {
 void Body::item() {
   if (out_.size() > kMostInsns) return plain();
   const bool deep = depth_ >= kMostDepth;
-  switch (pick(30)) {
+  switch (pick(36)) {
     case 0:
     case 1:
     case 2:
@@ -72,6 +71,16 @@ void Body::item() {
     }
     case 25:
       return deep ? plain() : leave();
+    case 26:
+      return deep ? plain() : record();
+    case 27:
+      return pick(2) ? map_change() : two_lookups();
+    case 28:
+      return for_each();
+    case 29:
+    case 30:
+    case 31:
+      return deep ? plain() : packet();
     default:
       return plain();
   }
@@ -131,7 +140,7 @@ void Body::leave() {
   if (sections_ != 0) return plain();
   const size_t stay = condition_jump();
   const Picture before = picture_;
-  const bool flag = self_ == kCallback;
+  const bool flag = self_ == kCallback || self_ == kEach;
   if ((held_ & 1) == 0) {
     mov(0, flag ? random_.one_of(0, 1) : constant());
     put(kJmp | kExit, 0, 0, 0, 0);

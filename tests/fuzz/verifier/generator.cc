@@ -69,10 +69,18 @@ Signature of_global(Random& random) {
 Plan plan_of(Random& random) {
   Plan plan;
   if (random.pick(2)) plan.mistakes = 1 + random.pick(2);
+  plan.type = static_cast<ProgramType>(random.one_of(ProgramType::syscall, ProgramType::syscall,
+                                                     ProgramType::syscall, ProgramType::xdp,
+                                                     ProgramType::sched_cls, ProgramType::xdp));
   plan.signatures[kMain].args = {{.what = What::ctx}};
   plan.signatures[kStatic] = of_static(random);
   plan.signatures[kGlobal] = of_global(random);
   plan.signatures[kCallback].args = {Known::within(0, 0xffffffff), lent(random, true)};
+  plan.each = random.one_of(kArray, kHash, kHash);
+  Known key = Known::pointer(What::memory, 4), value = Known::pointer(What::value, kElementBytes);
+  key.read_only = true;
+  value.map = plan.each;
+  plan.signatures[kEach].args = {{}, key, value, lent(random, true)};
   return plan;
 }
 
@@ -81,8 +89,11 @@ Plan plan_of(Random& random) {
 void generate(Random& random, ProgramDef& program) {
   program.insns.clear();
   program.subprogs.clear();
-  static constexpr const char* kNames[] = {"fuzz", "local", "global", "callback"};
+  static constexpr const char* kNames[] = {"fuzz", "local", "global", "callback", "each"};
   Plan plan = plan_of(random);
+  program.section = plan.type == ProgramType::xdp         ? "xdp"
+                    : plan.type == ProgramType::sched_cls ? "tc"
+                                                          : "syscall";
   std::vector<Body::Use> uses;
   std::vector<Sub> wanted = {kMain};  // a function that nobody calls is not there
   uint32_t starts[kSubprogs] = {};

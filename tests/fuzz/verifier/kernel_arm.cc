@@ -5,6 +5,7 @@
 #include <linux/btf.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "ipc/base/uapi.h"
@@ -38,6 +39,7 @@ std::vector<std::byte> types_of_functions() {
 jit::Object kernel_world() {
   jit::Object object = make_world();
   object.btf = types_of_functions();
+  object.maps.resize(kArray + 1);
   jit::MapDef& array = object.maps[kArray];
   array.kind = jit::MapKind::data;
   for (jit::MapDef& map : object.maps) {
@@ -61,6 +63,16 @@ struct KernelArm::Maps {
 
 KernelArm::KernelArm(std::unique_ptr<Maps> maps) : maps_(std::move(maps)) {}
 KernelArm::~KernelArm() = default;
+
+bool KernelArm::can_run(const jit::ProgramDef& program) {
+  if (program.section != "syscall") return false;
+  return std::ranges::none_of(program.insns, [](const jit::Insn& insn) {
+    const bool map = jit::is_ld_imm64(insn) &&
+                     (insn.src == jit::kPseudoMapFd || insn.src == jit::kPseudoMapValue);
+    return (map && insn.imm > kArray) ||
+           (jit::is_helper_call(insn) && insn.imm == BPF_FUNC_get_prandom_u32);
+  });
+}
 
 std::unique_ptr<KernelArm> KernelArm::create() {
   if (testing::kernel_arena_unavailable()) return nullptr;

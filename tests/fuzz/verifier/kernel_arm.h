@@ -21,7 +21,11 @@ class KernelArm {
     uint32_t result = 0;             // the low half of R0 is all that comes back
     std::vector<std::byte> visible;  // as Memory::visible()
   };
-  // Runs the world's program, which knows no chance, on the bytes of `memory`. None: the kernel
+  // Whether it knows no chance, is a syscall program, and has to do with maps that are made there:
+  // those that are plain bytes.
+  static bool can_run(const jit::ProgramDef& program);
+
+  // Runs the world's program, of which that is true, on the bytes of `memory`. None: the kernel
   // refuses it, which is the business of the text cases.
   std::optional<Left> run(const jit::Object& object, Memory& memory);
 

@@ -108,14 +108,25 @@ class Oracle::Match {
 
   bool holds(const Reg& reg, uint64_t value) {
     if (reg.kind == Kind::uninit) return true;
-    if (reg.id != 0 && (reg.kind == Kind::scalar || reg.or_null)) {
-      const uint64_t fate =
-          reg.kind == Kind::scalar ? value - static_cast<uint64_t>(reg.delta) : value == 0;
-      const auto [same, added] = fates_.emplace(std::pair(reg.kind == Kind::scalar, reg.id), fate);
-      if (!added && same->second != fate) return false;
-    }
+    if (reg.id != 0 && !shares_fate(reg, value)) return false;
     if (reg.or_null && value == 0) return true;
     return points(reg, value);
+  }
+
+  // What has one id: the same number, NULL or not, the same variable part of an offset.
+  bool shares_fate(const Reg& reg, uint64_t value) {
+    uint64_t fate = 0;
+    if (reg.kind == Kind::scalar)
+      fate = value - static_cast<uint64_t>(reg.delta);
+    else if (reg.or_null)
+      fate = value == 0;
+    else if (reg.is_packet())
+      fate = value - static_cast<uint64_t>(int64_t{reg.fixed});
+    else
+      return true;
+    const int kind = reg.or_null ? -1 : static_cast<int>(reg.kind);
+    const auto [same, added] = fates_.emplace(std::pair(kind, reg.id), fate);
+    return added || same->second == fate;
   }
 
   bool at(const Reg& reg, uint64_t value, uint64_t base) const {
@@ -141,6 +152,13 @@ class Oracle::Match {
         return in_memory(reg, value, oracle_.run_.given) || in_memory(reg, value, oracle_.lent_);
       case Kind::callback:
         return value == reg.map;
+      case Kind::map_key:
+        return in_key(reg, value);
+      case Kind::packet:
+      case Kind::packet_meta:
+        return in_packet(reg, value);
+      case Kind::packet_end:
+        return value == reinterpret_cast<uint64_t>(packet().data() + packet().size());
       case Kind::gone:
         return true;
       default:
@@ -148,16 +166,51 @@ class Oracle::Match {
     }
   }
 
+  std::span<const std::byte> packet() const { return oracle_.memory_.packet(); }
+
+  // Where it points, and that the bytes behind its variable part that are said to be there are.
+  bool in_packet(const Reg& reg, uint64_t value) const {
+    const auto start = reinterpret_cast<uint64_t>(packet().data());
+    const uint64_t moved = value - start - static_cast<uint64_t>(int64_t{reg.fixed});
+    if (!reg.number.contains(moved)) return false;
+    if (reg.size == 0) return true;
+    const uint64_t end = reg.kind == Kind::packet ? packet().size() : 0;  // no metadata
+    return moved <= end && reg.size <= end - moved;
+  }
+
+  std::vector<jit::Map::Element> elements(const Reg& reg) const {
+    std::vector<jit::Map::Element> all;
+    jit::Map& map = *oracle_.memory_.map(reg.map).map;
+    for (uint32_t n = 0; n < map.places(); ++n)
+      if (const auto element = map.at(n, 0); element.key != nullptr) all.push_back(element);
+    return all;
+  }
+
+  bool in_key(const Reg& reg, uint64_t value) const {
+    if (oracle_.memory_.map(reg.map).kind == jit::MapKind::array)
+      return at(reg, value, reinterpret_cast<uint64_t>(oracle_.memory_.array_key()));
+    return std::ranges::any_of(elements(reg), [&](const jit::Map::Element& element) {
+      return at(reg, value, reinterpret_cast<uint64_t>(element.key));
+    });
+  }
+
   bool in_map(const Reg& reg, uint64_t value) const {
     const jit::BoundMap& map = oracle_.memory_.map(reg.map);
+    if (map.kind == jit::MapKind::hash)
+      return std::ranges::any_of(elements(reg),
+                                 [&](const jit::Map::Element& element) {
+                                   return at(reg, value, reinterpret_cast<uint64_t>(element.value));
+                                 }) ||
+             std::ranges::any_of(oracle_.run_.values,
+                                 [&](uint64_t known) { return at(reg, value, known); });
     const auto base = reinterpret_cast<uint64_t>(map.value);
     for (uint64_t n = 0; n < map.max_entries; ++n)
       if (at(reg, value, base + n * map.value_size)) return true;
     return false;
   }
 
-  bool in_memory(const Reg& reg, uint64_t value,
-                 const std::vector<std::pair<uint64_t, uint64_t>>& known) const {
+  template <typename Known>
+  bool in_memory(const Reg& reg, uint64_t value, const Known& known) const {
     return std::ranges::any_of(known, [&](const auto& memory) {
       return reg.size <= memory.second && at(reg, value, memory.first);
     });
@@ -166,7 +219,7 @@ class Oracle::Match {
   const Oracle& oracle_;
   const size_t root_;
   const bool explains_;
-  std::map<std::pair<bool, uint32_t>, uint64_t> fates_;  // by id: what its holders share
+  std::map<std::pair<int, uint32_t>, uint64_t> fates_;  // by kind and id: what its holders share
   std::string difference_;
 };
 
@@ -193,8 +246,7 @@ void Oracle::begin(size_t insn) {
       frame.root = depth;
       frame.entered = Entered::global;
       const auto& params = def.subprogs[frame.subprog].params;
-      for (size_t n = 0; n < params.size(); ++n)
-        lent_.emplace_back(frame.regs[n + 1], params[n].size);
+      for (size_t n = 0; n < params.size(); ++n) lend(frame.regs[n + 1], params[n]);
     }
   }
   // Nothing of this may be read: registers that are no arguments, stack that is not zeroed.
@@ -236,6 +288,7 @@ void Oracle::before(size_t insn, jit::RunContext& run) {
   if (!program_.facts()[insn].reached) return find(fmt::format("insn {}: dead code runs", insn));
   check_state(insn);
   check_access(def.insns[insn]);
+  if (is_helper_call(def.insns[insn])) check_call(def.insns[insn]);
 }
 
 void Oracle::check_state(size_t insn) {
@@ -253,41 +306,6 @@ void Oracle::check_state(size_t insn) {
   find(fmt::format("insn {} ({}): in none of {} states; of the last one: {}\n{}", insn,
                    disassemble(program_.def().insns, insn), all.size(), last.difference(),
                    to_string(all.back(), object_)));
-}
-
-// Arena accesses are made safe at run time; all others must be right.
-void Oracle::check_access(const jit::Insn& insn) {
-  const uint8_t cls = jit::insn_class(insn.code);
-  if (cls != jit::kLdx && cls != jit::kSt && cls != jit::kStx) return;
-  const Frame& frame = frames_.back();
-  if (program_.facts()[frame.last].region == jit::Region::arena) return;
-  const bool atomic = cls == jit::kStx && jit::insn_mode(insn.code) == jit::kAtomic;
-  const bool loads = cls == jit::kLdx || (atomic && insn.imm == jit::kLoadAcq);
-  const uint64_t address =
-      frame.regs[loads ? insn.src : insn.dst] + static_cast<uint64_t>(int64_t{insn.off});
-  if (!may_touch(address, jit::access_bytes(insn.code), !loads))
-    find(fmt::format("insn {} ({}): touches {:#x}, which is nobody's", frame.last,
-                     disassemble(program_.def().insns, frame.last), address));
-}
-
-bool Oracle::may_touch(uint64_t address, uint64_t bytes, bool writes) const {
-  const auto inside = [&](uint64_t from, uint64_t size) {
-    return address >= from && address - from + bytes <= size;
-  };
-  for (const Frame& frame : frames_)
-    if (!frame.fresh) {
-      const uint64_t size = program_.stack_bytes()[frame.subprog];
-      if (inside(frame.top() - size, size)) return true;
-    }
-  if (inside(reinterpret_cast<uint64_t>(memory_.ctx().data()), program_.ctx_size())) return true;
-  for (size_t n = 0; n < object_.maps.size(); ++n) {
-    const jit::BoundMap& map = memory_.map(n);
-    if (map.value == nullptr || (writes && map.read_only)) continue;
-    for (uint64_t e = 0; e < map.max_entries; ++e)
-      if (inside(reinterpret_cast<uint64_t>(map.value) + e * map.value_size, map.value_size))
-        return true;
-  }
-  return false;
 }
 
 }  // namespace uarena::fuzz

@@ -82,7 +82,11 @@ class Oracle final : public jit::InterpreterObserver {
   void check_state(size_t insn);
   void check_end(const jit::RunContext& run);
   void check_access(const jit::Insn& insn);
+  void check_call(const jit::Insn& insn);
+  void lend(uint64_t address, const jit::Param& param);
+  bool is_lock(uint64_t address) const;
   bool may_touch(uint64_t address, uint64_t bytes, bool writes) const;
+  bool may_touch_map(uint64_t address, uint64_t bytes, bool writes) const;
   void find(std::string text) {
     if (finding_.empty()) finding_ = std::move(text);
   }

@@ -55,6 +55,7 @@ bool read_insn(std::istringstream& words, Input& input) {
 
 std::string to_text(const Input& input) {
   std::string text = fmt::format("data {}\n", input.data);
+  if (input.program.section != "syscall") text += fmt::format("type {}\n", input.program.section);
   const auto& insns = input.program.insns;
   for (const jit::Subprog& sub : input.program.subprogs) {
     text += fmt::format("sub {} {}", sub.name, sub.count);
@@ -88,6 +89,8 @@ std::optional<Input> from_text(std::string_view text) {
     if (!(words >> word)) continue;
     if (word == "data") {
       if (!(words >> input.data)) return std::nullopt;
+    } else if (word == "type") {
+      if (!(words >> input.program.section)) return std::nullopt;
     } else if (word == "sub") {
       if (!read_sub(words, input)) return std::nullopt;
     } else {

@@ -1,6 +1,7 @@
 // A generated program as text, so that a finding can be read, and changed by hand:
 //
 //   data 17                      the seed of the bytes that it runs on
+//   type xdp                     its section; syscall where nothing is said
 //   sub fuzz 2                   a subprogram of two instructions
 //   0xb7 0 0 0 7                 code, dst, src, off, imm; behind '#' what it means
 //   0x95 0 0 0 0

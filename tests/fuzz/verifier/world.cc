@@ -2,6 +2,7 @@
 #include "tests/fuzz/verifier/world.h"
 
 #include <linux/bpf.h>
+#include <linux/if_ether.h>
 
 #include <cstring>
 
@@ -86,7 +87,7 @@ Iterator& iterator(uint64_t at) { return *reinterpret_cast<Iterator*>(at); }
 uint64_t iter_new(uint64_t at, uint64_t start, uint64_t end, uint64_t, uint64_t, RunContext* run) {
   Iterator& it = iterator(at);
   it = {0, 0};
-  state_of(run).given.emplace_back(at, sizeof(int32_t));
+  state_of(run).given.emplace(at, sizeof(int32_t));
   const auto from = static_cast<int32_t>(start), to = static_cast<int32_t>(end);
   if (from > to) return number(-EINVAL);
   if (int64_t{to} - from > int64_t{kMostTurns}) return number(-E2BIG);
@@ -110,20 +111,67 @@ uint64_t iter_destroy(uint64_t at, uint64_t, uint64_t, uint64_t, uint64_t, RunCo
   return 0;
 }
 
-uint64_t nothing(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, RunContext*) { return 0; }
+uint64_t preempt_disable(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, RunContext* run) {
+  ++run->preempt_depth;
+  return 0;
+}
+uint64_t preempt_enable(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, RunContext* run) {
+  --run->preempt_depth;
+  return 0;
+}
+uint64_t rcu_lock(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, RunContext* run) {
+  ++run->rcu_depth;
+  return 0;
+}
+uint64_t rcu_unlock(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, RunContext* run) {
+  --run->rcu_depth;
+  return 0;
+}
 
-uint64_t lookup(uint64_t map, uint64_t key, uint64_t, uint64_t, uint64_t, RunContext*) {
+uint64_t lookup(uint64_t map, uint64_t key, uint64_t, uint64_t, uint64_t, RunContext* run) {
   const auto& bound = *reinterpret_cast<const jit::BoundMap*>(map);
-  uint32_t index = 0;
-  std::memcpy(&index, reinterpret_cast<const void*>(key), sizeof index);
-  if (index >= bound.max_entries) return 0;
-  return reinterpret_cast<uint64_t>(bound.value) + uint64_t{index} * bound.value_size;
+  const auto value =
+      reinterpret_cast<uint64_t>(bound.map->lookup(reinterpret_cast<const void*>(key), 0));
+  if (value != 0 && bound.kind == jit::MapKind::hash) state_of(run).values.insert(value);
+  return value;
+}
+
+// Records are pieces of memory of their own, so that what lies behind one is nobody's.
+uint64_t reserve(uint64_t, uint64_t size, uint64_t flags, uint64_t, uint64_t, RunContext* run) {
+  constexpr size_t kMostRecords = 64;
+  WorldRun& state = state_of(run);
+  if (flags != 0 || state.records.size() >= kMostRecords) return 0;
+  auto& record = state.records.emplace_back(
+      std::make_unique<std::vector<std::byte>>(std::max<uint64_t>(size, 1)));
+  const auto give_up = [](void*, RunContext*) {};
+  if (!run->held.add(record->data(), give_up)) return 0;
+  const auto address = reinterpret_cast<uint64_t>(record->data());
+  state.given.emplace(address, size);
+  return address;
+}
+
+uint64_t submit(uint64_t at, uint64_t, uint64_t, uint64_t, uint64_t, RunContext* run) {
+  auto* const data = reinterpret_cast<std::byte*>(at);
+  WorldRun& state = state_of(run);
+  run->held.remove(data);
+  for (const auto& record : state.records)
+    if (record->data() == data)
+      state.submitted.insert(state.submitted.end(), record->begin(), record->end());
+  return 0;
+}
+
+uint64_t discard(uint64_t at, uint64_t, uint64_t, uint64_t, uint64_t, RunContext* run) {
+  run->held.remove(reinterpret_cast<void*>(at));
+  return 0;
 }
 
 uint64_t loop(uint64_t turns, uint64_t callback, uint64_t data, uint64_t flags, uint64_t,
               RunContext* run) {
   if (flags != 0) return number(-EINVAL);
-  if (static_cast<uint32_t>(turns) > kMostTurns) return number(-E2BIG);
+  if (static_cast<uint32_t>(turns) > kMostTurns) {
+    state_of(run).kernel_differs = true;  // where it puts the loop in line, 32 bits of this remain
+    return number(-E2BIG);
+  }
   for (uint32_t n = 0; n < static_cast<uint32_t>(turns); ++n) {
     if (!jit::take_turn(run)) return 0;
     const uint64_t stop = run->program->call_back(callback, {n, data, 0, 0, 0}, *run);
@@ -139,7 +187,7 @@ uint64_t prandom(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, RunContext* r
 
 jit::FunctionDesc with_body(const jit::FunctionDesc& known, jit::HelperFn body) {
   jit::FunctionDesc function = known;
-  function.function = body;
+  if (body != nullptr) function.function = body;
   return function;
 }
 
@@ -150,12 +198,21 @@ struct Body {
 // In the order of Kfunc.
 constexpr Body kKfuncs[] = {
     {"bpf_iter_num_new", iter_new},         {"bpf_iter_num_next", iter_next},
-    {"bpf_iter_num_destroy", iter_destroy}, {"bpf_preempt_disable", nothing},
-    {"bpf_preempt_enable", nothing},        {"bpf_rcu_read_lock", nothing},
-    {"bpf_rcu_read_unlock", nothing},
+    {"bpf_iter_num_destroy", iter_destroy}, {"bpf_preempt_disable", preempt_disable},
+    {"bpf_preempt_enable", preempt_enable}, {"bpf_rcu_read_lock", rcu_lock},
+    {"bpf_rcu_read_unlock", rcu_unlock},
 };
+// Null: the catalogue's own.
 constexpr std::pair<int32_t, jit::HelperFn> kHelpers[] = {
     {BPF_FUNC_map_lookup_elem, lookup},
+    {BPF_FUNC_map_update_elem, nullptr},
+    {BPF_FUNC_map_delete_elem, nullptr},
+    {BPF_FUNC_for_each_map_elem, nullptr},
+    {BPF_FUNC_spin_lock, nullptr},
+    {BPF_FUNC_spin_unlock, nullptr},
+    {BPF_FUNC_ringbuf_reserve, reserve},
+    {BPF_FUNC_ringbuf_submit, submit},
+    {BPF_FUNC_ringbuf_discard, discard},
     {BPF_FUNC_get_prandom_u32, prandom},
     {BPF_FUNC_loop, loop},
 };
@@ -197,7 +254,12 @@ std::vector<jit::MapDef> map_defs() {
       map_def("arena", MapKind::arena, kBpfMapTypeArena, 0, 2 * jit::TestArena::kPages),
       map_def(".bss", MapKind::bss, BPF_MAP_TYPE_ARRAY, kBssBytes, 1),
       map_def(".rodata", MapKind::rodata, BPF_MAP_TYPE_ARRAY, kRodataBytes, 1),
-      map_def("four", MapKind::array, BPF_MAP_TYPE_ARRAY, kElementBytes, kElements)};
+      map_def("four", MapKind::array, BPF_MAP_TYPE_ARRAY, kElementBytes, kElements),
+      map_def("hash", MapKind::hash, BPF_MAP_TYPE_HASH, kElementBytes, kElements),
+      map_def("locked", MapKind::array, BPF_MAP_TYPE_ARRAY, kElementBytes, 2),
+      map_def("ring", MapKind::ringbuf, BPF_MAP_TYPE_RINGBUF, 0, 4096)};
+  defs[kRing].key_size = 0;
+  defs[kLocked].fields = {{jit::MapField::Kind::spin_lock, 0, kLockBytes}};
   defs[kRodata].initial.resize(kRodataBytes, std::byte{5});
   return defs;
 }
@@ -221,26 +283,46 @@ const jit::CallTable& world_functions() {
   return functions.table;
 }
 
-Memory::Memory(uint64_t seed)
+Memory::Memory(jit::ProgramType type, uint64_t seed)
     : bss_(kBssBytes),
       rodata_(kRodataBytes, std::byte{5}),
       array_(size_t{kElementBytes} * kElements),
+      locked_(size_t{kElementBytes} * 2),
       ctx_(kCtxBytes) {
   Random random(seed);
-  for (auto* bytes : {&bss_, &array_, &ctx_}) fill(random, *bytes);
   const auto defs = map_defs();
-  std::byte* const values[] = {nullptr, bss_.data(), rodata_.data(), array_.data()};
+  hash_.resize(jit::map_bytes(defs[kHash], 1));
+  for (auto* bytes : {&bss_, &array_, &ctx_, &locked_}) fill(random, *bytes);
+  for (size_t n = 0; n < locked_.size(); n += kElementBytes)
+    jit::clear_fields(locked_.data() + n, defs[kLocked]);
+  const std::span<std::byte> values[] = {{}, bss_, rodata_, array_, hash_, locked_, {}};
   for (size_t n = 0; n < defs.size(); ++n) add(defs[n], values[n]);
+  array_key_ = maps_[kArray]->map->at(0, 0).key;
+  for (uint32_t key = 0; key < kElements; key += 2) {
+    std::vector<std::byte> value(kElementBytes);
+    fill(random, value);
+    maps_[kHash]->map->update(&key, value.data(), jit::kAny, 0);
+  }
+  if (!jit::takes_packets(type)) return;
+  // Ends where a comparison of the program may just fail.
+  packet_bytes_.resize(static_cast<size_t>(ETH_HLEN + random.one_of(0, 0, 1, 2, 6, 16, 20, 50)));
+  fill(random, packet_bytes_);
+  packet_ =
+      std::make_unique<jit::PacketContext>(*jit::PacketContext::create(type, {}, packet_bytes_));
 }
 
-void Memory::add(const jit::MapDef& def, std::byte* value) {
+void Memory::add(const jit::MapDef& def, std::span<std::byte> memory) {
   auto bound = std::make_unique<jit::BoundMap>();
   bound->kind = def.kind;
   bound->name = def.name;
-  bound->value = value;
+  bound->value = memory.data();
+  bound->key_size = def.key_size;
   bound->value_size = def.value_size;
   bound->max_entries = def.max_entries;
   bound->read_only = jit::is_read_only(def.kind);
+  bound->fields = def.fields;
+  if (jit::has_elements(def.kind))
+    bound->map = elements_.emplace_back(jit::open_map(def, memory, 1, true)).get();
   maps_.push_back(std::move(bound));
 }
 
@@ -252,10 +334,14 @@ jit::Binding Memory::binding() const {
   return binding;
 }
 
-std::vector<std::byte> Memory::visible() const {
+std::vector<std::byte> Memory::visible() {
   std::vector<std::byte> all;
-  for (const auto* bytes : {&bss_, &rodata_, &array_, &ctx_})
+  for (const auto* bytes : {&bss_, &rodata_, &array_, &hash_, &locked_, &ctx_, &packet_bytes_})
     all.insert(all.end(), bytes->begin(), bytes->end());
+  if (packet_) {  // what a caller gets back of the context
+    const auto ctx = packet_->memory().first(sizeof(__sk_buff));
+    all.insert(all.end(), ctx.begin(), ctx.end());
+  }
   const std::byte* pages = arena_.at(jit::TestArena::kPresent);
   all.insert(all.end(), pages, pages + jit::TestArena::kPages * kPageSize);
   return all;
