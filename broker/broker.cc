@@ -64,6 +64,7 @@ Result<void> Broker::start(Inherited inherited, EstateEntries left) {
   if (auto installed = jit::install_fault_handler(); !installed) return installed;
   if (!options_.jitdump.empty())
     if (auto started = jit::debug::JitDump::start(options_.jitdump); !started) return started;
+  if (auto started = timers_.start_thread(); !started) return started;
 
   const unsigned cpus = std::max(1u, std::thread::hardware_concurrency());
   auto faults =
@@ -207,11 +208,12 @@ bool Broker::close() {
                         by - std::chrono::steady_clock::now()));
   };
   const bool runs_ended = !runners_ || runners_->stop(left());
+  const bool timers_ended = timers_.stop(left());
   const bool clients_let_go = slow_calls_.wait(left());
-  if (!clients_let_go || !runs_ended)
+  if (!clients_let_go || !runs_ended || !timers_ended)
     log(LogLevel::warning, "daemon.hangs",
-        {{"runs", !runs_ended}, {"memory_locks", !clients_let_go}});
-  return clients_let_go && runs_ended;
+        {{"runs", !runs_ended}, {"timers", !timers_ended}, {"memory_locks", !clients_let_go}});
+  return clients_let_go && runs_ended && timers_ended;
 }
 
 // On the control thread soon; with the session as it is then.

@@ -19,6 +19,7 @@
 #include "broker/runner_pool.h"
 #include "broker/session.h"
 #include "broker/takeover.h"
+#include "broker/timer_service.h"
 #include "broker/watchdog.h"
 #include "ipc/connection.h"
 #include "ipc/event_loop.h"
@@ -70,7 +71,8 @@ class Broker {
   // In the order of who needs whom: what is destroyed first stands last.
   AccountTable accounts_;
   ArenaRegistry arenas_{estate_.get()};
-  ProgramRegistry programs_{arenas_, estate_.get()};
+  TimerService timers_;
+  ProgramRegistry programs_{arenas_, estate_.get(), &timers_};
   RunRequests run_requests_{arenas_, programs_, accounts_};
   std::unique_ptr<uffd::FaultLoop> faults_;
   std::unique_ptr<RunnerPool> runners_;

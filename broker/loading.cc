@@ -131,15 +131,16 @@ Result<void> Loading::open_map(const jit::MapDef& def, jit::BoundMap* bound) {
   bound->value = memory.data();
   bound->value_bytes = memory.size();
   bound->read_only = jit::is_read_only(def.kind);
-  if (def.kind == jit::MapKind::ringbuf)
+  if (def.kind == jit::MapKind::ringbuf) {
     bound->ring = &object_->rings.emplace_back(def, memory.data());
-  else if (jit::has_elements(def.kind))
-    bound->map = object_->elements
-                     .emplace_back(jit::open_map(def, {memory.data(), memory.size()}, cpu_count(),
-                                                 !memory.left_by_another()))
-                     .get();
-  else if (memory.left_by_another())
+  } else if (jit::has_elements(def.kind)) {
+    auto map =
+        jit::open_map(def, {memory.data(), memory.size()}, cpu_count(), !memory.left_by_another());
+    map->tell(object_->timers, def);
+    bound->map = object_->elements.emplace_back(std::move(map)).get();
+  } else if (memory.left_by_another()) {
     jit::clear_fields(memory.data(), def);
+  }
   return {};
 }
 
@@ -206,6 +207,7 @@ Result<void> Loading::build_programs() {
   for (size_t i = 0; i < parsed_.programs.size(); ++i) {
     auto program = build_program(i);
     if (!program) return std::unexpected(program.error());
+    object_->programs.push_back(*program);
     programs_.push_back(std::move(*program));
   }
   return {};

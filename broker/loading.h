@@ -25,8 +25,11 @@ class Loading {
   // Where the bytes of a map come from that a predecessor has left; none: they are made.
   using Memory = std::function<std::optional<Fd>(size_t map)>;
 
-  Loading(ArenaRegistry& arenas, const LoadRequest& request, Account& account, Memory memory = {})
-      : arenas_(arenas), request_(request), account_(account), memory_(std::move(memory)) {}
+  Loading(ArenaRegistry& arenas, const LoadRequest& request, Account& account, jit::Timers* timers,
+          Memory memory = {})
+      : arenas_(arenas), request_(request), account_(account), memory_(std::move(memory)) {
+    object_->timers = timers;
+  }
   Loading(const Loading&) = delete;
   Loading& operator=(const Loading&) = delete;
   ~Loading();

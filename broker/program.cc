@@ -4,6 +4,7 @@
 
 #include "ipc/base/log.h"
 #include "jit/packet.h"
+#include "jit/report_text.h"
 #include "jit/turns.h"
 
 namespace uarena::broker {
@@ -32,17 +33,29 @@ Error note_ended(const Program& program, const jit::RunContext& context, bool go
                                  seconds(context.limit_ns), place)};
 }
 
+void prepare(jit::RunContext& context, const Program& program, const std::atomic<bool>& cancel,
+             uint64_t limit_ns) {
+  context.arena = program.object->arena ? &program.object->arena->view() : nullptr;
+  context.log = &program.log;
+  context.out = &program.out;
+  context.err = &program.err;
+  context.reports = &program.reports;
+  context.timers = program.object->timers;
+  context.owner = &program;
+  context.cancelled = &cancel;
+  context.limit_ns = limit_ns;
+}
+
 Result<void> run_once(const Program& program, std::span<std::byte> ctx,
                       const std::atomic<bool>& cancel, uint64_t limit_ns, const jit::Caller* caller,
                       RunResult* result) {
   jit::RunContext context;
-  context.arena = program.object->arena ? &program.object->arena->view() : nullptr;
+  prepare(context, program, cancel, limit_ns);
   context.caller = caller;
-  context.log = &program.log;
-  context.cancelled = &cancel;
-  context.limit_ns = limit_ns;
   result->r0 = program.executable->run(ctx, context);
   result->faults += context.faults.load(std::memory_order_relaxed);
+  if (context.may_goto_expired || context.ended)
+    program.err.write(jit::text_of_time_out(*program.executable, context));
   if (!context.ended) return {};
   return std::unexpected(note_ended(program, context, cancel.load(std::memory_order_relaxed)));
 }
@@ -119,6 +132,21 @@ Result<RunResult> run_program(const Program& program, std::span<std::byte> ctx, 
                 result.repeat, seconds(limit_ns));
   result.duration_ns = elapsed / done;
   return result;
+}
+
+jit::TraceLog::Content stderr_of(const Program& program) {
+  program.err.write(jit::text_of_new_faults(*program.executable, program.reports));
+  return program.err.content();
+}
+
+void run_callback(const Program& program, uint32_t callback, const jit::CallbackArgs& args,
+                  const std::atomic<bool>& cancel, uint64_t limit_ns) {
+  jit::RunContext context;
+  prepare(context, program, cancel, limit_ns);
+  program.executable->run_callback(callback, args, context);
+  if (context.may_goto_expired || context.ended)
+    program.err.write(jit::text_of_time_out(*program.executable, context));
+  if (context.ended) note_ended(program, context, cancel.load(std::memory_order_relaxed));
 }
 
 }  // namespace uarena::broker

@@ -17,9 +17,11 @@
 #include "broker/map_memory.h"
 #include "broker/object_file.h"
 #include "jit/engine.h"
+#include "jit/fault_reports.h"
 #include "jit/maps/map.h"
 #include "jit/maps/ring_buffer.h"
 #include "jit/program_type.h"
+#include "jit/timers.h"
 #include "jit/trace_log.h"
 
 namespace uarena::broker {
@@ -33,6 +35,8 @@ struct MapInfo {
   uint32_t max_entries = 0;
   uint32_t map_flags = 0;
 };
+
+struct Program;
 
 // What all programs of one object share. Immutable once loaded, but for the bytes of the maps.
 struct ObjectState {
@@ -48,7 +52,9 @@ struct ObjectState {
   // The maps whose bytes a successor takes over, by their places among the object's, with their
   // files.
   std::vector<std::pair<size_t, int>> kept_memory() const;
-  uint32_t loaded = 0;  // programs that have not been unloaded; behind the registry's lock
+  jit::Timers* timers = nullptr;                       // of the broker
+  std::vector<std::weak_ptr<const Program>> programs;  // by their places in the object
+  std::atomic<uint32_t> loaded{0};                     // programs that have not been unloaded
 };
 
 struct Program {
@@ -68,6 +74,10 @@ struct Program {
   mutable std::atomic<uint64_t> run_time_ns{0};
   mutable std::atomic<uint64_t> ended_cnt{0};  // of them: ended in the middle
   mutable jit::TraceLog log;                   // what it has printed
+  mutable jit::TraceLog out;                   // its streams
+  mutable jit::TraceLog err;
+  mutable jit::FaultReports reports;          // what is to be told on stderr
+  mutable std::atomic<bool> unloaded{false};  // a run elsewhere may go on
 };
 
 struct RunResult {
@@ -92,5 +102,13 @@ Result<RunResult> run_program(const Program& program, std::span<std::byte> ctx, 
                               const std::atomic<bool>& cancel, uint64_t limit_ns = kRunLimitNs,
                               const jit::Caller* caller = nullptr,
                               std::span<std::byte> packet = {});
+
+// The program's stderr with everything that there is to tell.
+jit::TraceLog::Content stderr_of(const Program& program);
+
+// A run of its own that consists of a timer's callback. What ended it is logged and marked as for
+// any run.
+void run_callback(const Program& program, uint32_t callback, const jit::CallbackArgs& args,
+                  const std::atomic<bool>& cancel, uint64_t limit_ns = kRunLimitNs);
 
 }  // namespace uarena::broker

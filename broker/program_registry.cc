@@ -6,7 +6,7 @@ namespace uarena::broker {
 
 std::expected<LoadOutcome, LoadFailure> ProgramRegistry::load(
     std::span<const std::byte> elf_untrusted, const LoadRequest& request, Account& account) {
-  Loading loading(arenas_, request, account);
+  Loading loading(arenas_, request, account, timers_);
   Result<void> done = loading.parse(elf_untrusted);
   if (done) done = loading.bind_arena();
   if (done) done = loading.bind_maps();
@@ -87,7 +87,7 @@ Result<void> ProgramRegistry::load_again(ObjectFile file,
   request.object_name = stored.name;
   request.arena_id = stored.arena_id;
   request.mode = stored.interpret ? jit::Mode::interpret : jit::Mode::compile;
-  Loading loading(arenas_, request, account, memory);
+  Loading loading(arenas_, request, account, timers_, memory);
   Result<void> done = loading.parse(*elf);
   if (done) done = loading.bind_arena();
   if (done) done = loading.bind_maps();
@@ -137,6 +137,7 @@ bool ProgramRegistry::unload(uint64_t id) {
   if (found == programs_.end()) return false;
   last = std::move(found->second);
   programs_.erase(found);
+  last->unloaded = true;
   last->object->file->set_unloaded(last->index);
   if (--last->object->loaded == 0) strike(*last->object);
   return true;

@@ -49,8 +49,10 @@ struct LoadFailure {
 class ProgramRegistry {
  public:
   // Objects are entered in the estate, if there is one, and numbered by its ledger.
-  explicit ProgramRegistry(ArenaRegistry& arenas, Estate* estate = nullptr)
-      : arenas_(arenas), estate_(estate) {}
+  // `timers`: who runs callbacks later; must outlive all programs.
+  explicit ProgramRegistry(ArenaRegistry& arenas, Estate* estate = nullptr,
+                           jit::Timers* timers = nullptr)
+      : arenas_(arenas), estate_(estate), timers_(timers) {}
 
   // EINVAL/EACCES/E2BIG… with Why::rejected when the object is not acceptable; nothing remains
   // then, not even an arena that the object would have created.
@@ -78,6 +80,7 @@ class ProgramRegistry {
 
   ArenaRegistry& arenas_;
   Estate* estate_;
+  jit::Timers* timers_;
   mutable std::mutex lock_;
   std::map<uint64_t, std::shared_ptr<const Program>> programs_;
   uint64_t given_[static_cast<size_t>(Ledger::Counter::count)] = {};  // without an estate

@@ -52,11 +52,19 @@ void begin(RunChannel& channel, const Request& request, uint64_t program = 0) {
   channel.in_hand->begun = request.seq + 1;
 }
 
-std::string dumped(const Program& program, uint32_t what) {
-  if (what == UARENA_DUMP_JITED) return program.executable->dump_jited();
-  if (what == UARENA_DUMP_XLATED) return program.executable->dump_xlated();
-  const auto [text, dropped] = program.log.content();
-  return dropped == 0 ? text : fmt::format("({} lines before)\n{}", dropped, text);
+jit::TraceLog::Content dumped(const Program& program, uint32_t what) {
+  switch (what) {
+    case UARENA_DUMP_JITED:
+      return {.text = program.executable->dump_jited(), .dropped = 0, .end = 0};
+    case UARENA_DUMP_XLATED:
+      return {.text = program.executable->dump_xlated(), .dropped = 0, .end = 0};
+    case UARENA_DUMP_STDOUT:
+      return program.out.content();
+    case UARENA_DUMP_STDERR:
+      return stderr_of(program);
+    default:
+      return program.log.content();
+  }
 }
 
 Result<Record> with_file(Record record, const char* name, std::span<const std::byte> content) {
@@ -237,9 +245,11 @@ Result<Record> RunRequests::dump(Request& request) {
   if (body.what == UARENA_DUMP_JITED && program->executable->code_bytes() == 0)
     return fail(EOPNOTSUPP, "program {} runs in the interpreter: it has no machine code",
                 program->name);
-  const std::string text = dumped(*program, body.what);
+  const auto [text, dropped, end] = dumped(*program, body.what);
   uarena_text_reply reply{};
   reply.bytes = text.size();
+  reply.end = end;
+  reply.dropped = dropped;
   return with_file(ipc::make_reply(request.type, request.seq, reply), "uarena.dump",
                    ipc::bytes_of(std::string_view(text)));
 }

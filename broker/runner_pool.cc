@@ -1,5 +1,6 @@
 #include "broker/runner_pool.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/epoll.h>
@@ -15,6 +16,7 @@ namespace uarena::broker {
 namespace {
 
 constexpr int kIdleMs = 10'000;  // an extra runner with nothing to do ends after this
+constexpr long kStayNs = 200'000;  // a few times what waking a client and its next request take
 constexpr uint64_t kStopMark = ~uint64_t{0};
 
 }  // namespace
@@ -154,12 +156,21 @@ std::optional<int> RunnerPool::end(int socket, uint32_t uid, bool goes_on) {
     if (!goes_on) ended = remove(socket);
     if (share.channels == 0) shares_.erase(uid);
   }
-  // Only now: another runner may have it at once, and end it.
-  if (goes_on) watch_again(socket);
   ipc::close_connection(std::move(ended.socket));  // by that it leaves the epoll set
   return next;
 }
 
+// Whoever asks one thing after the other asks again at once. A runner that stays for it is woken by
+// the request itself, where the epoll set would wake whichever runner has waited longest. Others go
+// on meanwhile: it stays only while there are more runners.
+bool RunnerPool::asks_again(int socket) const {
+  if (idle_.load(std::memory_order_relaxed) == 0) return false;
+  pollfd wait{socket, POLLIN | POLLRDHUP, 0};
+  const timespec limit{0, kStayNs};
+  return ::ppoll(&wait, 1, &limit, nullptr) > 0;
+}
+
+// Another runner may have it at once, and end it.
 void RunnerPool::watch_again(int socket) {
   epoll_event event{};
   event.events = EPOLLIN | EPOLLRDHUP | EPOLLONESHOT;
@@ -200,7 +211,10 @@ void RunnerPool::work() {
       if (channel == nullptr) break;
       const uint32_t uid = channel->client->uid;
       const bool goes_on = handler_(*channel);
-      socket = end(*socket, uid, goes_on);
+      const std::optional<int> next = end(*socket, uid, goes_on);
+      if (goes_on && !next && asks_again(*socket)) continue;
+      if (goes_on) watch_again(*socket);
+      socket = next;
     }
     idle_.fetch_add(1);
   }

@@ -11,8 +11,8 @@
  * the message's first version (UARENA_*_SIZE_V1, else EINVAL). Unknown bits of flags are EINVAL.
  *
  * A request of type T is answered by type T | UARENA_REPLY, or by UARENA_MSG_ERROR (without that
- * bit); the answer carries the request's `seq`. Requests on one connection are answered in the order
- * they came.
+ * bit); the answer carries the request's `seq`. Requests on one connection are answered in the
+ * order they came.
  *
  * Two kinds of socket speak this format. The control connection (the socket that one connects to)
  * takes everything that is quick; the run channel (a descriptor that RUN_CHANNEL returns) takes
@@ -80,7 +80,8 @@ enum uarena_why {
   UARENA_WHY_QUOTA = 7,
 };
 
-/* payload: one sentence, no NUL. An optional descriptor: a memfd with a longer text (verifier log). */
+/* payload: one sentence, no NUL. An optional descriptor: a memfd with a longer text (verifier log).
+ */
 struct uarena_error {
   struct uarena_msg msg;
   uint32_t error; /* a positive errno */
@@ -103,18 +104,19 @@ struct uarena_hello_reply {
 /* The broker can queue SIGSEGV to this client's threads (same uid, or CAP_KILL). */
 #define UARENA_FEATURE_SIGNAL (1ull << 0)
 
-/* The raw attributes of bpf(BPF_MAP_CREATE), checked as the kernel does (K2-K5). payload: the name. */
+/* The raw attributes of bpf(BPF_MAP_CREATE), checked as the kernel does (K2-K5). payload: the name.
+ */
 struct uarena_arena_create {
   struct uarena_msg msg;
-  uint32_t map_type;    /* BPF_MAP_TYPE_ARENA = 33 */
-  uint32_t key_size;    /* 0 */
-  uint32_t value_size;  /* 0 */
-  uint32_t max_entries; /* pages, 1..1<<20 */
-  uint32_t map_flags;   /* BPF_F_MMAPABLE | BPF_F_SEGV_ON_FAULT | BPF_F_NO_USER_CONV */
-  uint32_t fault;       /* enum uarena_fault_way */
-  uint64_t map_extra;   /* user_vm_start, page aligned; 0: the broker chooses */
+  uint32_t map_type;     /* BPF_MAP_TYPE_ARENA = 33 */
+  uint32_t key_size;     /* 0 */
+  uint32_t value_size;   /* 0 */
+  uint32_t max_entries;  /* pages, 1..1<<20 */
+  uint32_t map_flags;    /* BPF_F_MMAPABLE | BPF_F_SEGV_ON_FAULT | BPF_F_NO_USER_CONV */
+  uint32_t fault;        /* enum uarena_fault_way */
+  uint64_t map_extra;    /* user_vm_start, page aligned; 0: the broker chooses */
   uint32_t fault_around; /* pages per fault, 0 or 1: one page */
-  uint32_t reserved;    /* 0 */
+  uint32_t reserved;     /* 0 */
 };
 enum uarena_fault_way { UARENA_FAULT_SERVED = 0, UARENA_FAULT_DIRECT = 1 };
 
@@ -134,8 +136,8 @@ struct uarena_arena_info {
   uint32_t owner_uid;
   uint32_t fault; /* enum uarena_fault_way */
   char name[UARENA_NAME_SIZE];
-  /* Runs that were cut off in the middle, and the last of them. What such a run had done to the arena
-   * until then, it has done; nobody knows how much that is. */
+  /* Runs that were cut off in the middle, and the last of them. What such a run had done to the
+   * arena until then, it has done; nobody knows how much that is. */
   uint64_t cut_off_runs;
   uint64_t cut_off_program; /* id */
   uint64_t cut_off_ns;      /* CLOCK_REALTIME */
@@ -159,7 +161,8 @@ struct uarena_arena_ref {
   uint64_t id;
 };
 
-/* ARENA_LIST, PROG_LIST, CLIENT_LIST: the objects with ids above `after`, as many as fit a record. */
+/* ARENA_LIST, PROG_LIST, CLIENT_LIST: the objects with ids above `after`, as many as fit a record.
+ */
 struct uarena_list {
   struct uarena_msg msg;
   uint64_t after;
@@ -209,8 +212,8 @@ struct uarena_detach {
 /* payload: the object's name. One descriptor: the ELF object, in a memfd. */
 struct uarena_prog_load {
   struct uarena_msg msg;
-  uint64_t arena_id; /* 0: created from the object's .maps */
-  uint32_t flags;    /* UARENA_LOAD_* */
+  uint64_t arena_id;  /* 0: created from the object's .maps */
+  uint32_t flags;     /* UARENA_LOAD_* */
   uint32_t log_level; /* 0: only on rejection; 1, 2: as the kernel's */
 };
 #define UARENA_LOAD_INTERPRET (1u << 0) /* do not compile: run in the interpreter */
@@ -247,12 +250,13 @@ struct uarena_map_info {
   char name[UARENA_NAME_SIZE];
 };
 
-/* payload: the context, `ctx_size` bytes, at most UARENA_MAX_CTX; then for programs that take packets
- * the packet, `data_size` bytes, at most UARENA_MAX_DATA. Such a program's context is a struct __sk_buff
- * or a struct xdp_md with the fields that BPF_PROG_TEST_RUN takes, or nothing.
- * ETIMEDOUT: the run was ended in the middle, because a loop of which nobody can say that it ends had
- * gone on for 10 s; the sentence names the instruction. Locks and records that it held are released, its
- * other effects stay. ETIME: more repetitions than 10 s had room for; all runs that were begun ended. */
+/* payload: the context, `ctx_size` bytes, at most UARENA_MAX_CTX; then for programs that take
+ * packets the packet, `data_size` bytes, at most UARENA_MAX_DATA. Such a program's context is a
+ * struct __sk_buff or a struct xdp_md with the fields that BPF_PROG_TEST_RUN takes, or nothing.
+ * ETIMEDOUT: the run was ended in the middle, because a loop of which nobody can say that it ends
+ * had gone on for 10 s; the sentence names the instruction. Locks and records that it held are
+ * released, its other effects stay. ETIME: more repetitions than 10 s had room for; all runs that
+ * were begun ended. */
 #define UARENA_MAX_CTX 65535u
 struct uarena_prog_run {
   struct uarena_msg msg;
@@ -284,11 +288,15 @@ struct uarena_prog_ref { /* PROG_UNLOAD, PROG_DUMP */
 enum uarena_dump {
   UARENA_DUMP_XLATED = 0,
   UARENA_DUMP_JITED = 1,
-  UARENA_DUMP_LOG = 2, /* the latest lines that the program has printed */
+  UARENA_DUMP_LOG = 2,    /* the latest lines that the program has printed */
+  UARENA_DUMP_STDOUT = 3, /* the latest text of its streams */
+  UARENA_DUMP_STDERR = 4,
 };
 struct uarena_text_reply { /* PROG_DUMP, PAGE_LIST: the content is in the descriptor */
   struct uarena_msg msg;
   uint64_t bytes;
+  uint64_t end;     /* logs and streams: bytes that were ever written, these are the last of them */
+  uint64_t dropped; /* pieces of text before them that are no more */
 };
 
 /* PAGE_ALLOC, PAGE_FREE, PAGE_RESERVE: the kfuncs of the same names, for clients (K33-K41). All
@@ -304,8 +312,9 @@ struct uarena_page_op {
 };
 struct uarena_page_op_reply {
   struct uarena_msg msg;
-  uint64_t addr;  /* PAGE_ALLOC: the address or 0 */
-  int64_t result; /* PAGE_RESERVE: 0 or -errno as the kfunc returns it; PREFAULT: pages newly made */
+  uint64_t addr; /* PAGE_ALLOC: the address or 0 */
+  int64_t
+      result; /* PAGE_RESERVE: 0 or -errno as the kfunc returns it; PREFAULT: pages newly made */
 };
 
 struct uarena_page_list {
@@ -355,8 +364,8 @@ struct uarena_status_reply {
   uint64_t faults_served, faults_refused;
   uint32_t pid, uid;
   uint32_t fault_threads, runner_threads;
-  uint64_t uffd_features; /* as UFFDIO_API reported them */
-  uint32_t uffd_full;     /* 1: the broker's own userfaultfd needs no UFFD_USER_MODE_ONLY */
+  uint64_t uffd_features;     /* as UFFDIO_API reported them */
+  uint32_t uffd_full;         /* 1: the broker's own userfaultfd needs no UFFD_USER_MODE_ONLY */
   uint32_t can_signal_others; /* 1: CAP_KILL */
   uint64_t fault_p50_ns, fault_p99_ns; /* broker's time from message to answer */
   char version[32];

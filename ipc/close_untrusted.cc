@@ -16,9 +16,6 @@
 namespace uarena::ipc {
 namespace {
 
-// More than fit into the queue of a Unix socket (net.unix.max_dgram_qlen, 10 by default).
-constexpr int kMostLeft = 600;
-
 // A name of this form can't be forged: paths start with '/' or with "(unreachable)".
 bool is_eventfd(int fd) {
   char name[32];
@@ -39,11 +36,9 @@ void close_untrusted(std::vector<Fd> fds) {
 
 void close_connection(Fd socket) {
   if (!socket) return;
-  // From now on nothing can be put into it. An empty record looks like the end, so reading goes on.
+  // From now on nothing can be put into it.
   ::shutdown(socket.get(), SHUT_RDWR);
-  for (int i = 0; i < kMostLeft; ++i)
-    if (auto record = receive_record(socket.get(), Wait::no)) [[maybe_unused]]
-      const auto closed = std::move(record->fds);
+  receive_the_rest(socket.get());
 }
 
 }  // namespace uarena::ipc

@@ -74,7 +74,7 @@ Result<void> check(uint16_t, const uarena_prog_run& m) {
 
 Result<void> check(uint16_t type, const uarena_prog_ref& m) {
   const uint32_t last =
-      type == UARENA_MSG_PROG_DUMP ? uint32_t{UARENA_DUMP_LOG} : uint32_t{UARENA_DUMP_XLATED};
+      type == UARENA_MSG_PROG_DUMP ? uint32_t{UARENA_DUMP_STDERR} : uint32_t{UARENA_DUMP_XLATED};
   if (m.what > last) return fail(EINVAL, "what is {}, allowed are 0..{}", m.what, last);
   return check_zero("reserved", m.reserved);
 }

@@ -17,7 +17,7 @@ namespace {
 constexpr size_t kControlSize = CMSG_SPACE(UARENA_MAX_FDS * sizeof(int));
 // Room for as many as one record can carry (SCM_MAX_FD). What does not fit, the kernel closes, in
 // the thread that receives, and that may take its time (close_untrusted.h).
-constexpr size_t kReceivedControlSize = CMSG_SPACE(253 * sizeof(int));
+constexpr size_t kReceivedControlSize = CMSG_SPACE(253 * sizeof(int)) + CMSG_SPACE(sizeof(ucred));
 
 // A record's size is known only after it has been received; receiving into one buffer per thread
 // and copying out costs less than clearing 128 KiB for each of many small records.
@@ -73,6 +73,22 @@ Result<Record> receive(int socket, int flags) {
   return record;
 }
 
+// Takes a record without its bytes out of the socket; what came with them has to be received, to be
+// closed where it makes nobody wait. Whether any control data came.
+bool drop(int socket) {
+  alignas(cmsghdr) std::array<std::byte, kReceivedControlSize> control;
+  msghdr message{};
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  ssize_t received;
+  do {
+    received = ::recvmsg(socket, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+  } while (received < 0 && errno == EINTR);
+  if (received < 0 || message.msg_controllen == 0) return false;
+  [[maybe_unused]] const RecordFds closed = take_fds(message);
+  return true;
+}
+
 int flags_of(Wait wait) { return wait == Wait::no ? MSG_DONTWAIT : 0; }
 
 }  // namespace
@@ -83,9 +99,17 @@ Result<Record> peek_record(int socket, Wait wait) {
   return receive(socket, flags_of(wait) | MSG_PEEK);
 }
 
-// What came with it has to be received to be closed where it makes nobody wait.
-void drop_record(int socket) {
-  [[maybe_unused]] const auto dropped = receive(socket, MSG_DONTWAIT);
+void drop_record(int socket) { drop(socket); }
+
+// The end and an empty record are alike, but a record comes with its sender's credentials, if one
+// asks for them: also a record that was there before.
+size_t receive_the_rest(int socket) {
+  const int on = 1;
+  // What was inherited in a damaged state may be no socket at all.
+  if (::setsockopt(socket, SOL_SOCKET, SO_PASSCRED, &on, sizeof on) != 0) return 0;
+  size_t count = 0;
+  while (drop(socket)) ++count;
+  return count;
 }
 
 Result<void> send_record(int socket, std::span<const std::byte> bytes, std::span<const int> fds,

@@ -38,6 +38,10 @@ Result<Record> receive_record(int socket, Wait wait = Wait::yes);
 Result<Record> peek_record(int socket, Wait wait = Wait::yes);
 void drop_record(int socket);
 
+// Reads and drops what is left in a socket that nobody will read any more, and is shut down:
+// descriptors in it are closed where it makes nobody wait. Returns the number of records.
+size_t receive_the_rest(int socket);
+
 // Sends all of it or nothing. `bytes` has 1..UARENA_MAX_RECORD bytes, `fds` at most UARENA_MAX_FDS
 // open descriptors, which stay the caller's. EAGAIN: no room (Wait::no). EPIPE: the peer is gone
 // (no SIGPIPE is raised). Others: as sendmsg(2).

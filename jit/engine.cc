@@ -3,6 +3,7 @@
 // because a fault that finds its signal blocked kills the process.
 #include "jit/engine.h"
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -27,7 +28,8 @@ class CompiledProgram final : public Executable {
         insn_offsets_(std::move(compiled.insn_offsets)),
         callback_offsets_(std::move(compiled.callback_offsets)),
         block_(std::move(block)),
-        region_(block_.code(), block_.size(), this->program().arena(), std::move(compiled.entries)),
+        region_(block_.code(), block_.size(), this->program().arena(), std::move(compiled.entries),
+                insn_offsets_.front()),
         in_gdb_(std::move(symbols)) {}
 
   uint64_t call_back(uint64_t callback, const CallbackArgs& args,
@@ -38,6 +40,10 @@ class CompiledProgram final : public Executable {
                                               &context);
   }
   size_t code_bytes() const override { return block_.size(); }
+  uint32_t insn_at(uint32_t place) const override {
+    const auto after = std::ranges::upper_bound(insn_offsets_, place);
+    return static_cast<uint32_t>(std::max<ptrdiff_t>(after - insn_offsets_.begin() - 1, 0));
+  }
   std::string dump_jited() const override {
     return x86_64::list_code(program(), {block_.code(), block_.size()}, insn_offsets_);
   }
@@ -101,6 +107,12 @@ uint64_t Executable::run_callback(uint64_t callback, const CallbackArgs& args,
 }
 
 std::string Executable::dump_xlated() const { return jit::dump_xlated(program_); }
+bool Executable::reads_at(uint32_t insn) const {
+  const auto& insns = program_.insns();
+  return insn < insns.size() &&
+         (insn_class(insns[insn].code) == kLdx ||
+          (insn_mode(insns[insn].code) == kProbeAtomic && insns[insn].imm == kLoadAcq));
+}
 std::string Executable::place_of(uint32_t insn) const { return jit::place_of(program_, insn); }
 
 Result<std::unique_ptr<Executable>> make_executable(FixedProgram program, Mode mode,

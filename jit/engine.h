@@ -38,6 +38,10 @@ class Executable {
   std::string dump_xlated() const;             // fixed-up instructions, with source lines
   // "insn 12 (list.bpf.c:40: while (n))"; without the source where there is none.
   std::string place_of(uint32_t insn) const;
+  // The instruction of a place that this executor has noted (fault_reports.h).
+  virtual uint32_t insn_at(uint32_t place) const = 0;
+  // Whether that instruction reads and no more.
+  bool reads_at(uint32_t insn) const;
 
  protected:
   explicit Executable(FixedProgram program) : program_(std::move(program)) {}

@@ -16,6 +16,7 @@
 #include "ipc/base/result.h"
 #include "jit/engine.h"
 #include "jit/exception_registry.h"
+#include "jit/fault_reports.h"
 #include "jit/fault_safe_entry.h"
 
 namespace uarena::jit {
@@ -60,6 +61,37 @@ bool fix_static(int signal, const siginfo_t* info, greg_t* gregs) {
   return false;
 }
 
+// The user's address of what was accessed: the upper half is the arena's, as in the kernel (K52).
+uint64_t user_address(const ExceptionRegion& region, const siginfo_t* info) {
+  const auto address = reinterpret_cast<uint64_t>(info->si_addr);
+  return (region.user_vm_start() & ~uint64_t{UINT32_MAX}) + (address - region.kern_vm_start());
+}
+
+// Who called the frame at `frame`, from there on outwards: until the way in, behind which the
+// frames are not ours.
+void trace_calls(const ExceptionRegion& region, uint64_t frame, FaultReports::Access* access) {
+  while (access->call_count < access->calls.size()) {
+    const auto* words = reinterpret_cast<const uint64_t*>(frame);
+    if (!region.in_frames(words[2])) return;
+    // The call is before the address that it returns to.
+    access->calls[access->call_count++] = static_cast<uint32_t>(words[2] - region.start() - 1);
+    frame = words[0];
+  }
+}
+
+void report(RunContext* run, const ExceptionRegion& region, const siginfo_t* info, uint64_t rip,
+            uint64_t frame) {
+  run->faults.fetch_add(1, std::memory_order_relaxed);
+  if (run->reports == nullptr) return;
+  FaultReports::Access access;
+  access.at = static_cast<uint32_t>(rip - region.start());
+  access.address = user_address(region, info);
+  if (run->reports->counted(access.at, access.address)) return;
+  access.caller = run->caller;
+  trace_calls(region, frame, &access);
+  run->reports->note(access);
+}
+
 bool fix_compiled(int signal, const siginfo_t* info, greg_t* gregs) {
   const auto rip = static_cast<uint64_t>(gregs[REG_RIP]);
   const ExceptionRegistry::Reader reader(ExceptionRegistry::instance());
@@ -70,8 +102,8 @@ bool fix_compiled(int signal, const siginfo_t* info, greg_t* gregs) {
   gregs[REG_RIP] = static_cast<greg_t>(region->start() + entry->resume);
   if (entry->zero < 16) gregs[kGregs[entry->zero]] = 0;
   // The frame's RunContext, above the saved frame pointer (x86_64/emitter.h).
-  auto* run = reinterpret_cast<RunContext* const*>(gregs[REG_RBP])[1];
-  run->faults.fetch_add(1, std::memory_order_relaxed);
+  const auto frame = static_cast<uint64_t>(gregs[REG_RBP]);
+  report(reinterpret_cast<RunContext* const*>(frame)[1], *region, info, rip, frame);
   return true;
 }
 
@@ -125,10 +157,12 @@ Result<void> install_once() {
 }  // namespace
 
 ExceptionRegion::ExceptionRegion(const std::byte* code, size_t size, const ArenaView& arena,
-                                 std::vector<ExceptionEntry> entries)
+                                 std::vector<ExceptionEntry> entries, uint32_t frames_from)
     : start_(reinterpret_cast<uint64_t>(code)),
       end_(start_ + size),
       kern_vm_start_(arena.kern_vm_start),
+      user_vm_start_(arena.user_vm_start),
+      frames_from_(frames_from),
       entries_(std::move(entries)) {
   UARENA_ASSERT(std::ranges::is_sorted(entries_, {}, &ExceptionEntry::insn),
                 "exception entries of the code at {:#x} do not ascend", start_);

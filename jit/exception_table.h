@@ -38,9 +38,12 @@ struct ExceptionEntry {
 // entries any more, so that the code may be freed after it.
 class ExceptionRegion {
  public:
-  // `entries` ascend by insn.
+  static constexpr uint32_t kNoFrames = ~uint32_t{0};
+
+  // `entries` ascend by insn. `frames_from`: from here on each return address is that of a frame of
+  // x86_64/emitter.h.
   ExceptionRegion(const std::byte* code, size_t size, const ArenaView& arena,
-                  std::vector<ExceptionEntry> entries);
+                  std::vector<ExceptionEntry> entries, uint32_t frames_from = kNoFrames);
   ~ExceptionRegion();
   ExceptionRegion(const ExceptionRegion&) = delete;
   ExceptionRegion& operator=(const ExceptionRegion&) = delete;
@@ -49,12 +52,18 @@ class ExceptionRegion {
   uint64_t start() const { return start_; }
   uint64_t end() const { return end_; }
   uint64_t kern_vm_start() const { return kern_vm_start_; }
+  uint64_t user_vm_start() const { return user_vm_start_; }
+  bool in_frames(uint64_t address) const {
+    return frames_from_ != kNoFrames && address >= start_ + frames_from_ && address < end_;
+  }
   const ExceptionEntry* find(uint64_t rip) const;
 
  private:
   uint64_t start_;
   uint64_t end_;
   uint64_t kern_vm_start_;
+  uint64_t user_vm_start_;
+  uint32_t frames_from_;
   std::vector<ExceptionEntry> entries_;
 };
 

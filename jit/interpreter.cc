@@ -13,6 +13,7 @@
 
 #include "jit/alu.h"
 #include "jit/dump.h"
+#include "jit/fault_reports.h"
 #include "jit/fault_safe.h"
 #include "jit/turns.h"
 
@@ -155,14 +156,28 @@ class Frame {
     return reinterpret_cast<std::byte*>(regs_[base] + static_cast<uint64_t>(int64_t{off}));
   }
 
-  void count_fault() { run_.faults.fetch_add(1, std::memory_order_relaxed); }
+  void count_fault(const Insn& insn, uint8_t base) {
+    run_.faults.fetch_add(1, std::memory_order_relaxed);
+    if (run_.reports == nullptr) return;
+    FaultReports::Access access;
+    access.at = static_cast<uint32_t>(&insn - insns_.data());
+    access.address = (program_.arena().user_vm_start & ~uint64_t{UINT32_MAX}) +
+                     static_cast<uint32_t>(regs_[base]) + static_cast<uint64_t>(int64_t{insn.off});
+    if (run_.reports->counted(access.at, access.address)) return;
+    access.caller = run_.caller;
+    for (const Frame* frame = this; frame->outer_ != nullptr; frame = frame->outer_)
+      if (access.call_count < access.calls.size())
+        access.calls[access.call_count++] = frame->called_at_;
+    run_.reports->note(access);
+  }
 
   void load(const Insn& insn) {
     const uint8_t mode = insn_mode(insn.code);
     const unsigned bytes = access_bytes(insn.code);
     uint64_t value = 0;
     if (mode == kProbeMem32 || mode == kProbeMem32sx) {
-      if (!load_arena(program_.arena(), regs_[insn.src], insn.off, bytes, &value)) count_fault();
+      if (!load_arena(program_.arena(), regs_[insn.src], insn.off, bytes, &value))
+        count_fault(insn, insn.src);
     } else {
       std::memcpy(&value, plain_address(insn.src, insn.off), bytes);
     }
@@ -173,7 +188,8 @@ class Frame {
   void store(const Insn& insn, uint64_t value) {
     const unsigned bytes = access_bytes(insn.code);
     if (insn_mode(insn.code) == kProbeMem32) {
-      if (!store_arena(program_.arena(), regs_[insn.dst], insn.off, bytes, value)) count_fault();
+      if (!store_arena(program_.arena(), regs_[insn.dst], insn.off, bytes, value))
+        count_fault(insn, insn.dst);
     } else {
       std::memcpy(plain_address(insn.dst, insn.off), &value, bytes);
     }
@@ -190,7 +206,7 @@ class Frame {
     if (insn_mode(insn.code) == kProbeAtomic) {
       if (!atomic_arena(program_.arena(), regs_[base], insn.off, bytes, insn.imm, &operand,
                         &expected)) {
-        count_fault();
+        count_fault(insn, base);
       }
     } else {
       atomic_present(plain_address(base, insn.off), bytes, insn.imm, &operand, &expected);
@@ -260,6 +276,8 @@ class Frame {
     if (is_call_by_number(insn)) return call_by_number(regs_[insn.dst], pc);
     if (is_pseudo_call(insn)) {
       Frame callee(program_, run_, observer_);
+      callee.outer_ = this;
+      callee.called_at_ = static_cast<uint32_t>(pc);
       for (unsigned n = 1; n <= 5; ++n) callee.set_argument(n, regs_[n]);
       regs_[0] = callee.execute(pc + 1 + static_cast<size_t>(static_cast<int64_t>(insn.imm)));
       return;
@@ -276,6 +294,8 @@ class Frame {
   const std::vector<Insn>& insns_;
   RunContext& run_;
   InterpreterObserver* observer_;
+  const Frame* outer_ = nullptr;  // the frame that called, and where
+  uint32_t called_at_ = 0;
   MayGoto may_goto_;
   std::array<uint64_t, 11> regs_ = {};
   alignas(8) std::array<std::byte, kStackBytes> stack_ = {};
@@ -296,6 +316,7 @@ class Interpreter final : public Executable {
     return frame.execute(program().subprogs()[callback].start);
   }
   size_t code_bytes() const override { return 0; }
+  uint32_t insn_at(uint32_t place) const override { return place; }
   std::string dump_jited() const override { return {}; }
 
  private:

@@ -17,9 +17,11 @@
 namespace uarena::jit {
 
 class Executable;
+class FaultReports;
 class Map;
 class RingBuffer;
 class TraceLog;
+class Timers;
 struct OwnPointers;
 
 // Where the pages of an arena are, as a program sees them. kern_vm_start + (u32)ptr + off is the
@@ -69,10 +71,15 @@ struct RunContext {
   const Executable* program = nullptr;  // that runs: for functions that call back
   const Caller* caller = nullptr;       // null: this process itself
   TraceLog* log = nullptr;              // null: what is printed is dropped
-  std::span<std::byte> ctx;             // what R1 points to
-  std::atomic<uint64_t> faults{0};      // accesses to absent pages, loads and stores
-  bool may_goto_expired = false;        // a may_goto ran into its 250 ms, or into the run's limit
-  uint64_t turns_after_limit = 0;       // of may_gotos, after the run's limit
+  TraceLog* out = nullptr;              // of bpf_stream_vprintk: stdout, stderr; null: no stream
+  TraceLog* err = nullptr;
+  FaultReports* reports = nullptr;  // null: accesses to absent pages are only counted
+  Timers* timers = nullptr;         // null: none can be made
+  const void* owner = nullptr;      // for whoever made `timers`: whose program it is
+  std::span<std::byte> ctx;         // what R1 points to
+  std::atomic<uint64_t> faults{0};  // accesses to absent pages, loads and stores
+  bool may_goto_expired = false;    // a may_goto ran into its 250 ms, or into the run's limit
+  uint64_t turns_after_limit = 0;   // of may_gotos, after the run's limit
 
   // What bounds the run (turns.h). While compiled code runs, the number is in a register.
   uint64_t turns_left = kTurns;

@@ -228,12 +228,20 @@ Result<RunAnswer> Inspector::run(uint64_t prog_id, std::span<const std::byte> ct
 }
 
 Result<std::string> Inspector::dump(uint64_t prog_id, uarena_dump what) {
+  auto found = printed(prog_id, what);
+  if (!found) return std::unexpected(std::move(found.error()));
+  return std::move(found->text);
+}
+
+Result<Inspector::Printed> Inspector::printed(uint64_t prog_id, uarena_dump what) {
   uarena_prog_ref request{};
   request.prog_id = prog_id;
   request.what = what;
   auto reply = ask_run<uarena_text_reply>(*link_, UARENA_MSG_PROG_DUMP, request);
   if (!reply) return std::unexpected(std::move(reply.error()));
-  return read_text_untrusted(reply->fds.front());
+  auto text = read_text_untrusted(reply->fds.front());
+  if (!text) return std::unexpected(std::move(text.error()));
+  return Printed{std::move(*text), reply->body.end, reply->body.dropped};
 }
 
 Result<void> Inspector::unload(uint64_t prog_id) {

@@ -77,6 +77,13 @@ class Inspector {
   Result<RunAnswer> run(uint64_t prog_id, std::span<const std::byte> ctx, uint32_t repeat = 1,
                         std::span<const std::byte> data = {});
   Result<std::string> dump(uint64_t prog_id, uarena_dump what);
+  // What a program has printed, or a stream of it.
+  struct Printed {
+    std::string text;
+    uint64_t end = 0;      // bytes that were ever written; `text` is the last of them
+    uint64_t dropped = 0;  // pieces before it that are no more
+  };
+  Result<Printed> printed(uint64_t prog_id, uarena_dump what);
   Result<void> unload(uint64_t prog_id);
 
   // With an arena's id only those that have it attached.

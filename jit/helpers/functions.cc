@@ -40,6 +40,8 @@ std::span<const Implementation> implementations() {
       {"bpf_trace_printk", trace_printk, true},
       {"bpf_trace_vprintk", trace_vprintk, true},
       {"bpf_snprintf", snprintf, true},
+      {"bpf_stream_vprintk", stream_vprintk, true},
+      {"bpf_stream_vprintk_impl", stream_vprintk, true},
       {"bpf_spin_lock", spin_lock},
       {"bpf_spin_unlock", spin_unlock},
       {"bpf_res_spin_lock", res_spin_lock},
@@ -54,6 +56,10 @@ std::span<const Implementation> implementations() {
       {"bpf_ringbuf_discard", ringbuf_discard},
       {"bpf_ringbuf_output", ringbuf_output},
       {"bpf_ringbuf_query", ringbuf_query},
+      {"bpf_timer_init", timer_init},
+      {"bpf_timer_set_callback", timer_set_callback},
+      {"bpf_timer_start", timer_start},
+      {"bpf_timer_cancel", timer_cancel},
   };
   return kAll;
 }

@@ -66,6 +66,7 @@ UARENA_HELPER(strncmp);
 UARENA_HELPER(trace_printk);
 UARENA_HELPER(trace_vprintk);
 UARENA_HELPER(snprintf);
+UARENA_HELPER(stream_vprintk);
 // locks.cc
 UARENA_HELPER(spin_lock);
 UARENA_HELPER(spin_unlock);
@@ -84,6 +85,11 @@ UARENA_HELPER(ringbuf_submit);
 UARENA_HELPER(ringbuf_discard);
 UARENA_HELPER(ringbuf_output);
 UARENA_HELPER(ringbuf_query);
+// timers.cc
+UARENA_HELPER(timer_init);
+UARENA_HELPER(timer_set_callback);
+UARENA_HELPER(timer_start);
+UARENA_HELPER(timer_cancel);
 
 #undef UARENA_HELPER
 

@@ -36,6 +36,7 @@ std::optional<int> update_locked(const BoundMap& map, const void* key, const voi
   shape.fields = map.fields;
   copy_value(to, value, shape);
   unlock_word(word);
+  if (map.kind == MapKind::array) map.map->forget_timer(to);  // a hash keeps it, as the kernel's
   return 0;
 }
 

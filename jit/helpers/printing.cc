@@ -1,5 +1,5 @@
-// Formatted text: into a buffer of the program's, or as a line of its log (trace_log.h), where the
-// kernel has its trace pipe.
+// Formatted text: into a buffer of the program's, onto one of its streams, or as a line of its log
+// (trace_log.h), where the kernel has its trace pipe.
 #include <array>
 #include <cstring>
 
@@ -67,6 +67,22 @@ uint64_t snprintf(uint64_t str, uint64_t str_size, uint64_t fmt, uint64_t data, 
   const int64_t length = format_text({pointer<char>(str), str_size}, pointer<const char>(fmt),
                                      Data(data, data_len, run).values(), run);
   return result(length < 0 ? length : length + 1);
+}
+
+// int bpf_stream_vprintk(int stream_id, const char *fmt, const void *args, u32 len): text onto the
+// program's stdout (1) or stderr (2).
+uint64_t stream_vprintk(uint64_t stream_id, uint64_t fmt, uint64_t data, uint64_t data_len,
+                        uint64_t, RunContext* run) {
+  const auto id = static_cast<uint32_t>(stream_id);
+  if (id != 1 && id != 2) return result(-ENOENT);
+  if (bad_data(data, data_len)) return result(-EINVAL);
+  std::array<char, kLineBytes> text;
+  const int64_t length =
+      format_text(text, pointer<const char>(fmt), Data(data, data_len, run).values(), run);
+  if (length < 0) return result(length);
+  if (TraceLog* const stream = id == 1 ? run->out : run->err; stream != nullptr)
+    stream->write(text.data());
+  return 0;
 }
 
 }  // namespace uarena::jit::helpers

@@ -87,6 +87,7 @@ void HashMap::unlink(uint32_t n) {
 void HashMap::release(uint32_t n) {
   unlink(n);
   in_use(n).store(0, std::memory_order_release);
+  forget_timer(value_of(n));
   free_.push_back(n);
 }
 
@@ -135,6 +136,10 @@ int HashMap::erase(const void* key) {
   if (n == kNone) return -ENOENT;
   release(n);
   return 0;
+}
+
+Map::Element HashMap::element_of(std::byte* value) {
+  return {value - value_offset_ + sizeof(uint64_t), value};
 }
 
 Map::Element HashMap::at(uint32_t place, unsigned) {

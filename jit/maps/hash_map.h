@@ -31,6 +31,7 @@ class HashMap final : public Map {
   int erase(const void* key) override;
   uint32_t places() const override { return elements_; }
   Element at(uint32_t place, unsigned cpu) override;
+  Element element_of(std::byte* value) override;
 
  private:
   static constexpr uint32_t kNone = ~uint32_t{0};

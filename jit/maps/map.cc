@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "jit/maps/hash_map.h"
+#include "jit/timers.h"
 
 namespace uarena::jit {
 namespace {
@@ -35,6 +36,7 @@ class ArrayMap final : public Map {
     if (to == nullptr) return -E2BIG;
     if (flags == kNoExist) return -EEXIST;
     copy_value(to, value, def_);
+    forget_timer(to);
     return 0;
   }
 
@@ -46,6 +48,12 @@ class ArrayMap final : public Map {
     thread_local uint32_t key;
     key = place;
     return {reinterpret_cast<const std::byte*>(&key), value_at(place, cpu)};
+  }
+
+  Element element_of(std::byte* value) override {
+    const auto nth = static_cast<uint64_t>(value - memory_.data()) / stride_of(def_);
+    return at(static_cast<uint32_t>(nth % def_.max_entries),
+              static_cast<unsigned>(nth / def_.max_entries));
   }
 
  private:
@@ -61,6 +69,16 @@ class ArrayMap final : public Map {
 };
 
 }  // namespace
+
+void Map::tell(Timers* timers, const MapDef& def) {
+  for (const MapField& field : def.fields) {
+    if (field.kind != MapField::Kind::timer) continue;
+    timers_ = timers;
+    timer_offset_ = field.offset;
+  }
+}
+
+void Map::forget_in(std::byte* value) { timers_->forget(value + timer_offset_); }
 
 bool has_elements(MapKind kind) {
   return kind == MapKind::array || kind == MapKind::percpu_array || kind == MapKind::hash ||

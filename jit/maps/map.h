@@ -16,6 +16,7 @@
 namespace uarena::jit {
 
 struct BoundMap;
+class Timers;
 
 // Flags of update; BPF_F_LOCK is dealt with before (helpers/maps.cc).
 inline constexpr uint64_t kAny = 0;
@@ -40,6 +41,20 @@ class Map {
   };
   virtual uint32_t places() const = 0;
   virtual Element at(uint32_t place, unsigned cpu) = 0;
+  // Of a value of this map, by its address. The key is good until the thread asks again.
+  virtual Element element_of(std::byte* value) = 0;
+
+  // Who is told of timers whose element is deleted or replaced. Before the map is used.
+  void tell(Timers* timers, const MapDef& def);
+  // The element is no more, or another one with the same address.
+  void forget_timer(std::byte* value) {
+    if (timers_ != nullptr) forget_in(value);
+  }
+
+ private:
+  void forget_in(std::byte* value);
+  Timers* timers_ = nullptr;  // null: nobody, or there are no timers in it
+  uint32_t timer_offset_ = 0;
 };
 
 // Whether maps of this kind have elements.

@@ -98,7 +98,37 @@ struct helpers_ctx {
   __u64 out[16]; /* out */
 };
 
+/* timers.bpf.c */
+enum timer_operation {
+  TIMER_LOOK,         /* at what the callbacks have counted */
+  TIMER_INIT,         /* a: flags */
+  TIMER_SET_CALLBACK, /* a: 0 counts, 1 starts itself again, 2 cancels itself */
+  TIMER_START,        /* a: ns, b: flags */
+  TIMER_CANCEL,
+  TIMER_UPDATE, /* of the element */
+  TIMER_DELETE,
+};
+struct timer_ctx {
+  __u64 operation, key, a, b;
+  __s64 result;          /* out */
+  __u64 fired, key_seen; /* out: of TIMER_LOOK; the key plus 1 */
+  __s64 callback_result; /* out: of what the callback called */
+};
+
 /* globals.bpf.c */
 struct globals_ctx {
   __u64 rodata, data, bss, arena, custom; /* out: their values before this run's changes */
+};
+
+/* stress.bpf.c: `work` by as many as one likes, then `look`. */
+struct stress_ctx {
+  __u64 id;    /* of the worker, from 1 */
+  __u64 turns; /* at most 256 */
+  __u64 sum;   /* out: of what the fetching additions returned */
+  __u64 taken; /* out: of what the exchanges returned */
+  __u64 wrong; /* out: how often something was not as it has to be */
+  /* look, all out */
+  __u64 nodes, owners;
+  __u64 added, fetched, compared, in_map, guarded;
+  __u64 last_exchanged;
 };

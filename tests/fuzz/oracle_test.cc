@@ -10,9 +10,11 @@
 
 #include "tests/fuzz/verifier/check.h"
 #include "tests/fuzz/verifier/generator.h"
+#include "tests/fuzz/verifier/kernel_arm.h"
 #include "tests/fuzz/verifier/text.h"
 #include "tests/fuzz/verifier/world.h"
 #include "tests/support/bpf_asm.h"
+#include "tests/support/kernel_loader.h"
 
 namespace uarena::fuzz {
 namespace {
@@ -112,6 +114,44 @@ TEST(SoundnessOracle, FindsAWrongBelief) {
       EXPECT_EQ(oracle.finding(), "");
     }
   }
+}
+
+// The kernel works on the same bytes, and what it has done to them is seen.
+TEST(KernelArm, LeavesWhatTheProgramDid) {
+  KernelArm* const kernel = KernelArm::instance();
+  if (kernel == nullptr) GTEST_SKIP() << *testing::kernel_arena_unavailable();
+  jit::Object object = make_world();
+  object.programs[0].insns = test::assemble_or_die(
+      "r2 = map[idx:1][0]+8\n"
+      "r3 = *(u64 *)(r2 +0)\n"
+      "r3 += 1\n"
+      "*(u64 *)(r2 +0) = r3\n"
+      "r4 = map[idx:0][0]+16\n"
+      "r4 = addr_space_cast(r4, 0, 1)\n"
+      "*(u32 *)(r4 +0) = 7\n"
+      "*(u32 *)(r1 +4) = 9\n"
+      "r0 = 5\n"
+      "exit\n");
+  object.programs[0].subprogs = {
+      {"fuzz", 0, static_cast<uint32_t>(object.programs[0].insns.size()), true, 1, {}}};
+  for (const uint64_t seed : {3, 4}) {
+    Memory before(jit::ProgramType::syscall, seed), memory(jit::ProgramType::syscall, seed);
+    const auto left = kernel->run(object, memory);
+    ASSERT_TRUE(left);
+    EXPECT_EQ(left->result, 5u);
+    uint64_t was = 0, is = 0;
+    std::memcpy(&was, before.map(kBss).value + 8, sizeof was);
+    std::memcpy(&is, memory.map(kBss).value + 8, sizeof is);
+    EXPECT_EQ(is, was + 1);
+    EXPECT_EQ(memory.arena().read(jit::TestArena::kPresent + 16, 4), 7u);
+    EXPECT_EQ(memory.ctx()[4], std::byte{9});
+    EXPECT_EQ(left->visible, memory.visible());
+    EXPECT_EQ(check_program(object, seed * 4).finding, "");  // the kernel is asked
+  }
+  object.programs[0].insns = test::assemble_or_die("r0 = r9\nexit\n");
+  object.programs[0].subprogs = {{"fuzz", 0, 2, true, 1, {}}};
+  Memory memory(jit::ProgramType::syscall, 1);
+  EXPECT_FALSE(kernel->run(object, memory));
 }
 
 }  // namespace

@@ -160,7 +160,7 @@ TEST_F(HostileWaiting, KeepsItsMemoryLockedWhenTheBrokerStops) {
   holder.tell("lock");
   ::kill(broker_.pid(), SIGTERM);
   EXPECT_TRUE(broker_.wait_for_log("event=daemon.stopped")) << broker_.log();
-  EXPECT_NE(broker_.log().find("event=daemon.hangs runs=false memory_locks=true"),
+  EXPECT_NE(broker_.log().find("event=daemon.hangs runs=false timers=false memory_locks=true"),
             std::string::npos)
       << broker_.log();
   EXPECT_NE(::access(broker_.socket().c_str(), F_OK), 0);
@@ -240,7 +240,7 @@ TEST_F(HostileWaiting, AFreeThatHangsDoesNotKeepTheBrokerFromStopping) {
   wait_until_freeing(1);
   ::kill(broker_.pid(), SIGTERM);
   EXPECT_TRUE(broker_.wait_for_log("event=daemon.stopped")) << broker_.log();
-  EXPECT_NE(broker_.log().find("event=daemon.hangs runs=true memory_locks=false"),
+  EXPECT_NE(broker_.log().find("event=daemon.hangs runs=true timers=false memory_locks=false"),
             std::string::npos)
       << broker_.log();
   EXPECT_NE(::access(broker_.socket().c_str(), F_OK), 0);

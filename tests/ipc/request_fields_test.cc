@@ -91,10 +91,10 @@ TEST(RequestFields, Programs) {
   EXPECT_EQ(parse(UARENA_MSG_PROG_RUN, run), EINVAL);
 
   uarena_prog_ref ref{};
-  ref.what = UARENA_DUMP_LOG;
+  ref.what = UARENA_DUMP_STDERR;
   EXPECT_EQ(parse(UARENA_MSG_PROG_DUMP, ref), 0);
   EXPECT_EQ(parse(UARENA_MSG_PROG_UNLOAD, ref), EINVAL);
-  ref.what = 3;
+  ref.what = UARENA_DUMP_STDERR + 1;
   EXPECT_EQ(parse(UARENA_MSG_PROG_DUMP, ref), EINVAL);
   ref = {};
   ref.reserved = 1;

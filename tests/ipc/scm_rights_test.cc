@@ -43,6 +43,22 @@ void raw_send(int socket, size_t size, const std::vector<int>& fds) {
   ASSERT_EQ(::sendmsg(socket, &message, 0), static_cast<ssize_t>(size)) << strerror(errno);
 }
 
+// What was sent before anybody asked for credentials counts too, and so does what looks like the
+// end.
+TEST(ScmRights, TheRestIsReadToItsEndAndNoFurther) {
+  auto [a, b] = socket_pair();
+  const size_t before = open_fds();
+  const Fd file = memory_file();
+  raw_send(a.get(), 0, {});
+  raw_send(a.get(), 5, {file.get(), file.get()});
+  raw_send(a.get(), 0, {file.get()});
+  ASSERT_EQ(::shutdown(b.get(), SHUT_RDWR), 0);
+  EXPECT_EQ(receive_the_rest(b.get()), 3u);
+  EXPECT_EQ(receive_the_rest(b.get()), 0u);
+  EXPECT_EQ(receive_the_rest(file.get()), 0u);  // no socket
+  EXPECT_EQ(open_fds(), before + 1);
+}
+
 TEST(ScmRights, CarriesBytesAndDescriptors) {
   auto [a, b] = socket_pair();
   const Fd first = memory_file(), second = memory_file();

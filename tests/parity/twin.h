@@ -15,6 +15,7 @@
 
 #include "broker/arena_registry.h"
 #include "broker/program_registry.h"
+#include "broker/timer_service.h"
 #include "jit/engine.h"
 #include "tests/support/bpf_objects.h"
 #include "tests/support/kernel_loader.h"
@@ -43,7 +44,11 @@ class Twin {
     const jit::Object object = load_bpf_object(name);
     load_kernel(object, options);
     load_ours(name, object, options);
+    if (auto started = timers_.start_thread(); !started) give_up(started.error());
   }
+  ~Twin() { timers_.stop(std::chrono::milliseconds::max()); }
+  Twin(const Twin&) = delete;
+  Twin& operator=(const Twin&) = delete;
 
   const KernelObject& kernel() const { return kernel_; }
   broker::Arena& arena() const { return *ours_.object->arena; }
@@ -158,7 +163,8 @@ class Twin {
   KernelObject kernel_;
   broker::Account account_{0};
   broker::ArenaRegistry arenas_;
-  broker::ProgramRegistry programs_{arenas_};
+  broker::TimerService timers_;
+  broker::ProgramRegistry programs_{arenas_, nullptr, &timers_};
   broker::LoadOutcome ours_;
   std::atomic<bool> never_{false};
 };

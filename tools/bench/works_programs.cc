@@ -1,8 +1,8 @@
 // What surrounds compiled code: pages that a program allocates, accesses to absent pages, and the
 // way from a request to its answer. Times are of the run as the caller sees it.
 #include <sys/socket.h>
-
-#include <thread>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "ipc/base/fd.h"
 #include "tools/bench/bench.h"
@@ -43,7 +43,7 @@ Result<Pair> absent_loads(const std::string& socket, const std::string& path) {
               }};
 }
 
-// A thread that sends back what it receives.
+// A process that sends back what it receives, and does nothing else.
 class Echo {
  public:
   static Result<std::shared_ptr<Echo>> start() {
@@ -52,15 +52,24 @@ class Echo {
       return fail_errno(errno, "cannot make a pair of sockets");
     auto echo = std::make_shared<Echo>();
     echo->near_ = Fd(fds[0]);
-    echo->thread_ = std::jthread([far = std::make_shared<Fd>(fds[1])] {
+    const Fd far(fds[1]);
+    echo->process_ = ::fork();
+    if (echo->process_ < 0) return fail_errno(errno, "cannot start the echo");
+    if (echo->process_ == 0) {
+      ::close(fds[0]);
       std::byte message[kMessageBytes];
-      while (::recv(far->get(), message, sizeof message, 0) > 0)
-        if (::send(far->get(), message, sizeof message, MSG_NOSIGNAL) < 0) return;
-    });
+      while (::recv(fds[1], message, sizeof message, 0) > 0)
+        if (::send(fds[1], message, sizeof message, MSG_NOSIGNAL) < 0) break;
+      ::_exit(0);
+    }
     return echo;
   }
+  Echo() = default;
+  Echo(const Echo&) = delete;
+  Echo& operator=(const Echo&) = delete;
   ~Echo() {
-    if (near_) ::shutdown(near_.get(), SHUT_RDWR);
+    near_.reset();
+    if (process_ > 0) ::waitpid(process_, nullptr, 0);
   }
 
   Result<double> round_trips() {
@@ -75,7 +84,7 @@ class Echo {
 
  private:
   Fd near_;
-  std::jthread thread_;
+  pid_t process_ = -1;
 };
 
 Result<Pair> invoke(const std::string& socket, const std::string& path) {

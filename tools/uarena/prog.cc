@@ -1,6 +1,8 @@
 // uarena prog …: load, show, run, dump, unload.
 #include <algorithm>
+#include <chrono>
 #include <optional>
+#include <thread>
 
 #include "ipc/base/log.h"
 #include "tools/uarena/context.h"
@@ -182,18 +184,61 @@ Result<void> dump(Context& context) {
   return {};
 }
 
+Result<uarena_dump> wanted_log(const Invocation& call) {
+  const std::string* stream = call.value("--stream");
+  if (stream == nullptr) return UARENA_DUMP_LOG;
+  if (*stream == "stdout") return UARENA_DUMP_STDOUT;
+  if (*stream == "stderr") return UARENA_DUMP_STDERR;
+  return fail(Why::usage, EINVAL, "--stream is `{}`: expected stdout or stderr", *stream);
+}
+
+std::string printed_text(const ipc::Inspector::Printed& printed) {
+  const std::string before =
+      printed.dropped == 0 ? "" : fmt::format("({} lines before)\n", printed.dropped);
+  return before + printable(printed.text);
+}
+
+// What is new is asked for every so often: a program may print more than anybody can be sent. Ends
+// when the program is unloaded.
+Result<void> follow_log(Context& context, ipc::Inspector& broker, uint64_t id, uarena_dump what) {
+  constexpr auto kInterval = std::chrono::milliseconds(100);
+  uint64_t seen = 0;
+  while (true) {
+    auto printed = broker.printed(id, what);
+    if (!printed && printed.error().why == Why::not_found) return {};
+    if (!printed) return std::unexpected(printed.error());
+    const uint64_t fresh = printed->end - std::min(printed->end, seen);
+    if (seen != 0 && fresh > printed->text.size())
+      context.output().note(
+          fmt::format("({} bytes were too fast)\n", fresh - printed->text.size()));
+    if (fresh < printed->text.size()) printed->text.erase(0, printed->text.size() - fresh);
+    if (seen != 0) printed->dropped = 0;
+    if (fresh != 0) context.output().text(printed_text(*printed));
+    if (auto flushed = context.output().flush(); !flushed) return flushed;
+    seen = printed->end;
+    std::this_thread::sleep_for(kInterval);
+  }
+}
+
 Result<void> show_log(Context& context) {
+  const auto what = wanted_log(context.call());
+  if (!what) return std::unexpected(what.error());
   auto id = program_id(context, *context.call().argument(0));
   if (!id) return std::unexpected(id.error());
   auto broker = context.broker();
   if (!broker) return std::unexpected(broker.error());
-  auto text = (*broker)->dump(*id, UARENA_DUMP_LOG);
-  if (!text) return std::unexpected(text.error());
   Output& output = context.output();
+  if (context.call().has("--follow")) {
+    if (output.json()) return fail(Why::usage, EINVAL, "--follow has no end: it has no JSON");
+    return follow_log(context, **broker, *id, *what);
+  }
+  auto printed = (*broker)->printed(*id, *what);
+  if (!printed) return std::unexpected(printed.error());
+  const std::string text = printed_text(*printed);
   if (output.json())
-    output.json(listing_json(*id, "log", *text));
+    output.json(listing_json(*id, "log", text));
   else
-    output.text(printable(*text));
+    output.text(text);
   return {};
 }
 
@@ -277,12 +322,20 @@ Object prog_object() {
             .run = dump},
            {.names = {"log"},
             .arguments = {program},
-            .flags = {},
+            .flags = {{"--stream", "S",
+                       "stdout or stderr; otherwise what bpf_trace_printk printed"},
+                      {"--follow", "", "go on until the program is unloaded"}},
             .summary = "print what a program has printed",
             .details =
-                "The latest 64 KiB of lines, of bpf_trace_printk and bpf_trace_vprintk. They "
-                "are kept for as long as the program is loaded.",
-            .example = "uarena prog log build_list",
+                "The latest 64 KiB of it: of bpf_trace_printk and bpf_trace_vprintk, or of what "
+                "bpf_stream_vprintk wrote to one of the program's streams. stderr has reports, "
+                "too: "
+                "accesses to absent pages of the arena, once for each place in the program and "
+                "then "
+                "counted, and loops that ran into their limit. All of it is kept for as long as "
+                "the "
+                "program is loaded.",
+            .example = "uarena prog log build_list --stream stderr --follow",
             .run = show_log},
            {.names = {"unload"},
             .arguments = {program},

@@ -14,8 +14,16 @@ using Align = Table::Align;
 // The names of <linux/bpf.h>, as bpftool writes them, for the types that a broker makes.
 std::string map_type_name(uint32_t type) {
   switch (type) {
+    case 1:
+      return "hash";
     case 2:
       return "array";
+    case 6:
+      return "percpu_array";
+    case 9:
+      return "lru_hash";
+    case 27:
+      return "ringbuf";
     case 33:
       return "arena";
     default:

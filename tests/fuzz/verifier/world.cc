@@ -168,7 +168,10 @@ uint64_t discard(uint64_t at, uint64_t, uint64_t, uint64_t, uint64_t, RunContext
 uint64_t loop(uint64_t turns, uint64_t callback, uint64_t data, uint64_t flags, uint64_t,
               RunContext* run) {
   if (flags != 0) return number(-EINVAL);
-  if (static_cast<uint32_t>(turns) > kMostTurns) return number(-E2BIG);
+  if (static_cast<uint32_t>(turns) > kMostTurns) {
+    state_of(run).kernel_differs = true;  // where it puts the loop in line, 32 bits of this remain
+    return number(-E2BIG);
+  }
   for (uint32_t n = 0; n < static_cast<uint32_t>(turns); ++n) {
     if (!jit::take_turn(run)) return 0;
     const uint64_t stop = run->program->call_back(callback, {n, data, 0, 0, 0}, *run);

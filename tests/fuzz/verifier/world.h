@@ -86,6 +86,8 @@ struct WorldRun : jit::RunContext {
   std::set<uint64_t> values;
   std::vector<std::unique_ptr<std::vector<std::byte>>> records;
   std::vector<std::byte> submitted;
+  // Something happened that is told otherwise by the kernel, and may be.
+  bool kernel_differs = false;
 };
 
 }  // namespace uarena::fuzz
