@@ -15,7 +15,7 @@
 namespace uarena::broker {
 namespace {
 
-constexpr int kIdleMs = 10'000;  // an extra runner with nothing to do ends after this
+constexpr int kIdleMs = 10'000;    // an extra runner with nothing to do ends after this
 constexpr long kStayNs = 200'000;  // a few times what waking a client and its next request take
 constexpr uint64_t kStopMark = ~uint64_t{0};
 

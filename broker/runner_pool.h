@@ -1,8 +1,8 @@
 // Runners: the threads that read requests from run channels and carry them out themselves, so that
 // a run costs one wake-up and no hand-off. All wait on one epoll set; a channel is armed for one
 // event at a time, so its requests are answered in order. When every runner is busy another one is
-// started, up to a limit, and ends when it has been idle for a while. After an answer a runner stays
-// with its channel for a moment, since most clients ask again at once.
+// started, up to a limit, and ends when it has been idle for a while. After an answer a runner
+// stays with its channel for a moment, since most clients ask again at once.
 //
 // No uid gets more runners than its share: what it asks beyond that waits in a line of its own. So
 // a client whose requests take long, or hang, slows others only through the machine's CPUs.

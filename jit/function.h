@@ -20,6 +20,7 @@ enum class ArgKind : uint8_t {
   none,            // not an argument: the register's content does not matter
   anything,        // any number, also an arena pointer; no address of the broker (K72)
   followed,        // the same, or a pointer of the program's own (own_pointers.h)
+  printed,         // the same, behind a format (R1) that need not want it: may not be there at all
   scalar,          // a number
   arena,           // an arena pointer or a number (K45, `__ign`)
   map_arena,       // pointer to an arena map (K45)

@@ -100,6 +100,8 @@ struct RunContext {
   uint32_t rcu_depth = 0;
 
   Held held;
+  uint32_t lock_owner = 0;  // as whom it holds resilient locks (helpers/res_locks.cc); 0: nobody
+  uint32_t resilient_held = 0;  // how many
 
   // The CPU that the program sees: the one where it first asked.
   unsigned current_cpu();

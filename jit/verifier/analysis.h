@@ -41,6 +41,7 @@ struct Subject {
 struct HandedOver {
   OwnPointers pointers;
   uint32_t numbers = 0;  // bit per value: a number other than 0 on some path
+  uint32_t unknown = 0;  // bit per value: it is not followed and not shown, whatever it is
 };
 
 // Grows during one walk.
@@ -171,8 +172,10 @@ Checked<Arguments> check_arguments(Walk& walk, const FunctionDesc& function);
 
 // --- handed_over.cc: pointers of the program's own that a function follows (own_pointers.h) ---
 
-// An argument `n` of the call at hand.
+// Argument `n` of the call at hand.
 Checked<> hand_over_argument(Walk& walk, unsigned n);
+// The same where a format says what is printed; none: nobody knows yet how many it wants.
+Checked<> hand_over_printed(Walk& walk, unsigned n, std::optional<size_t> wanted);
 // 64-bit values on the stack.
 Checked<> hand_over_values(Walk& walk, unsigned n, const Place& place, int64_t size);
 
@@ -183,6 +186,8 @@ Checked<> apply_effect(Walk& walk, const FunctionDesc& function, const Arguments
 // The iterator's other way: it is drained.
 State drained(Walk& walk, const Reg& iterator);
 void lock_taken(Walk& walk, const Reg& lock, Ref::Kind kind);
+// No iterator may be left in the running frame, since pointers to its value may outlive it.
+Checked<> check_frame_left(Walk& walk);
 // Nothing may be held where `what` ends ("BPF_EXIT instruction in main prog").
 Checked<> check_nothing_held(Walk& walk, std::string_view what);
 

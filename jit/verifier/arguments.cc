@@ -98,6 +98,7 @@ std::optional<uint64_t> known_key(Call& call, unsigned n) {
   if (reg.kind != Kind::stack || !offset || call.map_of(*call.found.map).key_size != 4)
     return std::nullopt;
   const int off = static_cast<int>(static_cast<int64_t>(*offset));
+  if (off % 4 != 0) return std::nullopt;  // parts of two numbers, as no instruction reads them
   const auto value = read_stack(call.walk, {Region::stack, reg, off, off}, 4);
   if (!value || value->kind != Kind::scalar) return std::nullopt;
   return value->number.value();
@@ -140,7 +141,7 @@ Checked<> check_size(Call& call, unsigned n) {
 Checked<> check_constant(Call& call, unsigned n) {
   const auto value = call.reg(n).kind == Kind::scalar ? call.reg(n).number.value() : std::nullopt;
   if (!value) return call.walk.fail(EACCES, "R{} is not a known constant'", n);
-  if (*value >= static_cast<uint64_t>(kMaxMemory))
+  if (*value > UINT32_MAX)  // what Reg::size can say; there is no such record anyway
     return call.walk.fail(EACCES, "R{} is a size of {}: too large", n, *value);
   call.found.constant = *value;
   return {};
@@ -221,10 +222,13 @@ Checked<> check_callback(Call& call, unsigned n) {
   return {};
 }
 
+// Iterators' values are memory with a reference, too: only its kind makes it a record.
 Checked<> check_record(Call& call, unsigned n) {
   const Reg& reg = call.reg(n);
-  if (reg.kind != Kind::memory || reg.or_null || reg.ref == 0)
-    return wrong_type(call, n, "ringbuf_mem");
+  const bool record = std::ranges::any_of(call.walk.state.refs, [&](const Ref& ref) {
+    return ref.kind == Ref::Kind::record && ref.id == reg.ref;
+  });
+  if (reg.kind != Kind::memory || reg.or_null || !record) return wrong_type(call, n, "ringbuf_mem");
   if (reg.number.value() != uint64_t{0})
     return call.walk.fail(EINVAL,
                           "R{} must have zero offset when passed to release func or trusted arg to "
@@ -253,9 +257,21 @@ Checked<> check_stack_object(Call& call, unsigned n) {
   return {};
 }
 
+// How many values a format in R1 wants, if it is known here: a string that can't change.
+std::optional<size_t> values_wanted(Call& call) {
+  const Reg& reg = call.reg(1);
+  const auto offset = reg.number.value();
+  if (reg.kind != Kind::map_value || !offset) return std::nullopt;
+  const MapDef& map = call.map_of(reg.map);
+  if (map.kind != MapKind::rodata || *offset >= map.initial.size()) return std::nullopt;
+  const auto* text = reinterpret_cast<const char*>(map.initial.data()) + *offset;
+  return format_arguments({text, ::strnlen(text, map.initial.size() - *offset)});
+}
+
 Checked<> check_argument(Call& call, unsigned n) {
   const ArgKind kind = call.kind(n);
   if (kind == ArgKind::none) return {};
+  if (kind == ArgKind::printed) return hand_over_printed(call.walk, n, values_wanted(call));
   if (auto ok = call.walk.readable(n); !ok) return ok;
   const Reg& reg = call.reg(n);
   switch (kind) {

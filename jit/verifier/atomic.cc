@@ -53,19 +53,21 @@ Checked<> step_modify(Walk& walk) {
   const auto place = check_access(walk, i.dst, Access::atomic);
   if (!place) return std::unexpected(place.error());
   const Reg value = Reg::scalar(Scalar::of_bytes(bytes));
+  Reg fetched = value;
   if (place->region == Region::stack) {
     if (i.imm != kStoreRel) {
       const auto old = read_stack(walk, *place, bytes);
       if (!old) return std::unexpected(old.error());
       if (old->is_broker_pointer())
         return walk.fail(EACCES, "attempt to corrupt spilled pointer on stack");
+      if (old->kind == Kind::scalar) fetched = *old;
     }
     if (auto ok = write_stack(walk, *place, bytes, value); !ok) return ok;
   }
   if (i.imm == kCmpxchg)
-    walk.reg(0) = value;
+    walk.reg(0) = fetched;
   else if (i.imm != kStoreRel && (i.imm & kFetch) != 0)
-    walk.reg(i.src) = value;
+    walk.reg(i.src) = fetched;
   return {};
 }
 

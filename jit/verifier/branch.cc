@@ -78,6 +78,11 @@ bool compares_with_zero(const Insn& i, Cond cond, const Reg& src) {
          src.number.value() == uint64_t{0};
 }
 
+// A run without a context or a packet begins with a NULL pointer to it.
+bool may_be_absent(const Reg& reg) {
+  return reg.kind == Kind::ctx || reg.is_packet() || reg.kind == Kind::packet_end;
+}
+
 // A pointer that may be NULL against 0: both ways, and on each we know.
 Fork null_check(Cond cond, const Reg& pointer) {
   Way null, not_null;
@@ -134,7 +139,7 @@ Checked<Fork> compare_pointers(Walk& walk, Cond cond, const Reg& dst, const Reg&
   const Insn& i = walk.insn();
   if (compares_with_zero(i, cond, src)) {
     if (dst.or_null) return null_check(cond, dst);
-    if (!dst.is_broker_pointer() || !near(dst)) return Fork{};
+    if (!dst.is_broker_pointer() || !near(dst) || may_be_absent(dst)) return Fork{};
     Fork fork;
     fork.taken.possible = cond == Cond::ne;
     fork.fall.possible = cond == Cond::eq;

@@ -220,6 +220,7 @@ Checked<std::optional<size_t>> step_exit(Walk& walk) {
   }
   if (result.kind == Kind::stack && result.frame + 1u == state.frames.size())
     return walk.fail(EINVAL, "cannot return stack pointer to the caller");
+  if (auto ok = check_frame_left(walk); !ok) return std::unexpected(ok.error());
   state.frames.pop_back();
   state.regs()[0] = result;
   return std::optional<size_t>{frame.call_site + size_t{1}};

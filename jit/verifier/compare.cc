@@ -1,6 +1,7 @@
 // When is a path already walked? When a state that was remembered at this instruction allowed all
 // that the state at hand allows. What is dead was forgotten in both, so every difference counts.
 #include <algorithm>
+#include <map>
 
 #include "jit/verifier/state.h"
 
@@ -50,7 +51,6 @@ class Comparison {
       return before.number.contains(now.number) && scalar_id(before.id, now.id) &&
              (before.id == 0 || before.delta == now.delta);
     if (before.kind == Kind::arena) return true;
-    // One that is never NULL is fine where one that may be was.
     if (now.or_null && !before.or_null) return false;
     if (now.read_only != before.read_only) return false;
     return before.frame == now.frame && before.map == now.map && before.size <= now.size &&
@@ -88,9 +88,18 @@ class Comparison {
   }
 
   bool pointer_id(const Reg& before, const Reg& now) {
-    if (before.or_null || before.is_packet() || before.kind == Kind::map_value)
-      return pointers_.match_ref(before.id, now.id) || (before.or_null && !now.or_null);
+    if (before.or_null) return null_id(before, now);
+    if (before.is_packet() || before.kind == Kind::map_value)
+      return pointers_.match_ref(before.id, now.id);
     return true;
+  }
+
+  // One that is never NULL is fine where one that may be was, if this goes for all its copies: on
+  // the way where a copy is NULL, `before` took them all for the number 0.
+  bool null_id(const Reg& before, const Reg& now) {
+    const auto [known, added] = never_null_.try_emplace(before.id, !now.or_null);
+    if (known->second == now.or_null) return false;
+    return !now.or_null || pointers_.match_ref(before.id, now.id);
   }
 
   static bool plain_number(const Slot& slot) {
@@ -114,6 +123,7 @@ class Comparison {
 
   IdMap pointers_;
   std::vector<std::pair<uint32_t, uint32_t>> scalars_;
+  std::map<uint32_t, bool> never_null_;  // by ids of `before`: what its copies are now
 };
 
 }  // namespace

@@ -49,8 +49,15 @@ uint32_t bytes_behind(Walk& walk, const Reg& reg) {
   return static_cast<uint32_t>(std::clamp<int64_t>(bytes, 0, INT32_MAX));
 }
 
+void hide(HandedOver& known, size_t value) {
+  known.unknown |= uint32_t{1} << value;
+  known.pointers.own |= uint32_t{1} << value;
+  known.pointers.bytes[value] = 0;
+}
+
 Checked<> hand_over(Walk& walk, size_t value, const Reg& reg) {
   HandedOver& known = walk.found.handed[walk.at];
+  if ((known.unknown >> value & 1) != 0) return {};
   const uint32_t bit = uint32_t{1} << value;
   if (reg.is_broker_pointer()) {
     const uint32_t bytes = bytes_behind(walk, reg);
@@ -69,6 +76,20 @@ Checked<> hand_over(Walk& walk, size_t value, const Reg& reg) {
 
 Checked<> hand_over_argument(Walk& walk, unsigned n) {
   return hand_over(walk, OwnPointers::argument(n), walk.reg(n));
+}
+
+// What the format does not want may be anything that an earlier instruction has left there.
+Checked<> hand_over_printed(Walk& walk, unsigned n, std::optional<size_t> wanted) {
+  constexpr unsigned kFirst = 3;
+  const size_t value = OwnPointers::argument(n);
+  if (walk.reg(n).kind == Kind::uninit || (wanted && n - kFirst >= *wanted)) {
+    hide(walk.found.handed[walk.at], value);
+    return {};
+  }
+  auto handed = hand_over(walk, value, walk.reg(n));
+  if (handed || wanted) return handed;
+  hide(walk.found.handed[walk.at], value);
+  return {};
 }
 
 Checked<> hand_over_values(Walk& walk, unsigned n, const Place& place, int64_t size) {

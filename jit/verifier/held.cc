@@ -178,6 +178,17 @@ State drained(Walk& walk, const Reg& iterator) {
   return other;
 }
 
+Checked<> check_frame_left(Walk& walk) {
+  for (const Slot& slot : walk.state.top().stack) {
+    if (!slot.is(Byte::iterator)) continue;
+    const auto ref = std::ranges::find(walk.state.refs, slot.spilled.ref, &Ref::id);
+    return walk.fail(EINVAL,
+                     "Unreleased reference id={} alloc_insn={}: the frame that it is in ends",
+                     slot.spilled.ref, ref == walk.state.refs.end() ? 0 : ref->insn);
+  }
+  return {};
+}
+
 Checked<> check_nothing_held(Walk& walk, std::string_view what) {
   const State& state = walk.state;
   const size_t depth = state.frames.size() - 1;

@@ -3,6 +3,8 @@
 // all its slots live.
 #include "jit/verifier/liveness.h"
 
+#include "jit/verifier/analysis.h"
+
 namespace uarena::jit::verifier {
 namespace {
 
@@ -96,6 +98,8 @@ class Pass {
  private:
   uint16_t arguments_used(size_t at) const {
     const Insn& i = program_.insns[at];
+    if (is_pseudo_call(i) && is_global(program_, call_target(cfg_, program_, at)))
+      return kArguments;  // all that its type names are checked, used or not
     if (is_pseudo_call(i))
       return live_[program_.subprogs[call_target(cfg_, program_, at)].start].regs & kArguments;
     const FunctionDesc* function = is_kfunc_call(i) ? kfuncs_.kfunc(i.imm) : kfuncs_.helper(i.imm);

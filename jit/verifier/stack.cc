@@ -59,11 +59,18 @@ Checked<> check_readable_bytes(Walk& walk, const Place& place, int from, int to,
   return {};
 }
 
+// An iterator that is written over can't be given back any more, so no program does this and ends;
+// but one that goes on for ever must not read through its value's pointer what is there now.
+void end_special(Walk& walk, Slot& slot) {
+  if (!slot.is_special()) return;
+  const uint32_t ref = slot.spilled.ref;
+  slot.set_all(Byte::misc);
+  walk.state.take_back_pointers(ref);
+}
+
 // A write that covers bytes [first, first + bytes) of the slot ends what was known of them.
 void forget_bytes(Slot& slot, size_t first, size_t bytes) {
-  if (slot.is_special()) {
-    slot.set_all(Byte::misc);
-  } else if (slot.is_pointer()) {
+  if (slot.is_pointer()) {
     slot.set_all(Byte::lost);
   } else if (slot.has_spill()) {
     const size_t run = slot.bytes[0] == Byte::spill ? 0 : 4;
@@ -89,6 +96,11 @@ void write_number(Slot& slot, size_t first, unsigned bytes, const Reg& value) {
               zero ? Byte::zero : Byte::misc);
 }
 
+bool is_zero(const Slot& slot) {
+  return slot.is_spill() && slot.spilled.kind == Kind::scalar &&
+         slot.spilled.number.value() == uint64_t{0};
+}
+
 // One of several places gets the value: none of them is what it was, none is surely written.
 Checked<> write_somewhere(Walk& walk, const Place& place, unsigned bytes, const Reg& value) {
   if (value.is_broker_pointer())
@@ -98,6 +110,8 @@ Checked<> write_somewhere(Walk& walk, const Place& place, unsigned bytes, const 
   for (int off = place.offset; off < place.last + static_cast<int>(bytes); ++off) {
     Slot& slot = stack_slot(walk, {place.region, place.base, off, off});
     const size_t n = byte_in_slot(off);
+    if (zero && is_zero(slot)) continue;
+    end_special(walk, slot);
     forget_bytes(slot, n, 1);
     if (slot.bytes[n] == Byte::zero && !zero) slot.bytes[n] = Byte::misc;
   }
@@ -165,6 +179,7 @@ Checked<> write_stack(Walk& walk, const Place& place, unsigned bytes, const Reg&
     return walk.fail(EINVAL, "cannot spill pointers to stack into stack frame of the caller");
   if (place.last != place.offset) return write_somewhere(walk, place, bytes, value);
   Slot& slot = stack_slot(walk, place);
+  end_special(walk, slot);
   if (bytes == 8) {
     slot.set_spill(value);
     return {};
@@ -206,6 +221,7 @@ void fill_stack_bytes(Walk& walk, const Place& place, int64_t size, bool exact) 
     Slot& slot = stack_slot(walk, {place.region, place.base, off, off});
     const size_t first = byte_in_slot(off);
     const size_t bytes = std::min<size_t>(8 - first, static_cast<size_t>(end - off));
+    end_special(walk, slot);
     forget_bytes(slot, first, bytes);
     for (size_t b = first; b < first + bytes; ++b)
       if (exact || slot.bytes[b] == Byte::zero) slot.bytes[b] = Byte::misc;

@@ -66,8 +66,12 @@ const Ref* State::find_ref(Ref::Kind kind) const {
 
 void State::release(uint32_t id) {
   std::erase_if(refs, [&](const Ref& ref) { return ref.id == id; });
+  take_back_pointers(id);
+}
+
+void State::take_back_pointers(uint32_t ref) {
   for_each_reg(*this, [&](Reg& reg) {
-    if (reg.ref == id) reg = Reg::pointer(Kind::gone);
+    if (reg.ref == ref) reg = Reg::pointer(Kind::gone);
   });
 }
 

@@ -140,6 +140,8 @@ struct State {
   }
   // Forgets the reference, and every register and slot that comes from it.
   void release(uint32_t id);
+  // The same, but it still has to be given back.
+  void take_back_pointers(uint32_t ref);
 };
 
 // Calls `f` with every register and every spilled register.

@@ -139,6 +139,64 @@ TEST_F(Command, ProgRunCompiledAndInterpreted) {
   }
 }
 
+// A packet goes in and comes back, as bytes in hex and through files.
+TEST_F(Command, ProgRunWithAPacket) {
+  ok({"prog", "load", object("packets")});
+  const std::string packet = le(0, 13) + "07" + "aa";
+  json::object ran = ok({"prog", "run", "count_in_packet", "--data-in", "hex:" + packet});
+  EXPECT_EQ(integer(ran, "retval"), 8);
+  EXPECT_EQ(text(ran, "data_out"), le(0, 13) + "08" + "aa");
+  ran = ok({"prog", "run", "count_in_packet", "--data-in", "hex:" + packet, "--repeat", "3"});
+  EXPECT_EQ(integer(ran, "retval"), 10);
+  // The context beside it: length, packet type, mark.
+  ran = ok({"prog", "run", "mark", "--data-in", "hex:" + packet, "--ctx-in",
+            "hex:" + le(0, 8) + le(41, 4)});
+  EXPECT_EQ(integer(ran, "retval"), 15);
+  EXPECT_EQ(text(ran, "ctx_out").substr(16, 8), le(42, 4));
+  const RunOutput piped =
+      plain({"prog", "run", "count_in_packet", "--data-in", "-"}, 0, std::string(14, '\0'));
+  EXPECT_EQ(piped.exit_code(), 0) << piped.err;
+  refused({"prog", "run", "count_in_packet"}, {1, EINVAL, ""});
+  refused({"prog", "run", "count_in_packet", "--data-in", "hex:00"}, {1, EINVAL, ""});
+}
+
+TEST_F(Command, ProgLogAndStreams) {
+  ok({"prog", "load", object("packets")});
+  const auto print = [this] {
+    EXPECT_EQ(integer(ok({"prog", "run", "print", "--data-in", "hex:" + le(0, 20)}), "retval"), 0);
+  };
+  EXPECT_EQ(plain({"prog", "log", "print"}).out, "");
+  print();
+  EXPECT_EQ(plain({"prog", "log", "print"}).out, "packet has 20 bytes\n");
+  EXPECT_EQ(list(ok({"prog", "log", "print"}), "lines").at(0), "packet has 20 bytes");
+  print();
+  EXPECT_EQ(plain({"prog", "log", "print", "--stream", "stdout"}).out, "packet packet ");
+  EXPECT_EQ(plain({"prog", "log", "print", "--stream", "stderr"}).out, "packet packet ");
+  EXPECT_EQ(plain({"prog", "log", "mark", "--stream", "stderr"}).out, "");
+  refused({"prog", "log", "print", "--stream", "stdin"}, {2, EINVAL, "--stream"});
+  refused({"prog", "log", "nobody"}, {3, ENOENT, "nobody"});
+  EXPECT_EQ(with_json({"prog", "log", "print", "--follow"}).exit_code(), 2);
+}
+
+// What was printed before, what is printed meanwhile, and an end with the program.
+TEST_F(Command, ProgLogFollows) {
+  const json::object loaded = ok({"prog", "load", object("packets")});
+  const auto print = [this](int bytes) {
+    ok({"prog", "run", "print", "--data-in", "hex:" + le(0, bytes)});
+  };
+  print(20);
+  ChildProcess follower({std::string(UARENA_BIN_DIR) + "/uarena", "-s", broker_.socket(), "prog",
+                         "log", "print", "--follow"});
+  EXPECT_EQ(follower.read_line(), "packet has 20 bytes");
+  print(30);
+  print(40);
+  EXPECT_EQ(follower.read_line(), "packet has 30 bytes");
+  EXPECT_EQ(follower.read_line(), "packet has 40 bytes");
+  ok({"prog", "unload", std::to_string(program_id(loaded, "print"))});
+  EXPECT_EQ(follower.read_line(), "");
+  EXPECT_EQ(follower.wait(), 0);
+}
+
 // A plain search through 60,000 bytes, which takes the kernel's verifier too long, ends as it
 // should.
 TEST_F(Command, ProgRunLongLoops) {

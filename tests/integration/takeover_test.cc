@@ -212,6 +212,30 @@ TEST_F(Takeover, ProgramsKeepTheirNumbersAndTheirVariables) {
     for (const uarena_map_info& map : earlier->maps) EXPECT_GT(again.maps.at(0).id, map.id);
 }
 
+// Contents are what they were, and nobody holds a lock; timers are not initialised.
+TEST_F(Takeover, MapsKeepTheirContents) {
+  const Conn conn = connect();
+  const auto loaded = load(conn, "kept_maps");
+  ASSERT_EQ(loaded.programs.size(), 2U);
+  const auto run = [&](size_t program, uint64_t in) {
+    helpers_ctx ctx{in, {}};
+    const auto answer =
+        conn->run(loaded.programs.at(program).id, std::as_bytes(std::span(&ctx, 1)));
+    EXPECT_TRUE(answer) << answer.error().message;
+    if (answer) std::memcpy(&ctx, answer->ctx.data(), sizeof ctx);
+    return std::vector<uint64_t>(std::begin(ctx.out), std::begin(ctx.out) + 6);
+  };
+  EXPECT_EQ(run(0, 4711)[0], 0U);
+  const auto before = run(1, 0);
+  EXPECT_EQ(before, (std::vector<uint64_t>{4711, 4711, 0, 4711, 16, 0}));
+  succeed();
+  auto expected = before;
+  expected[5] = static_cast<uint64_t>(-EINVAL);
+  EXPECT_EQ(run(1, 0), expected);
+  EXPECT_EQ(run(0, 42)[0], 0U);
+  EXPECT_EQ(run(1, 0), (std::vector<uint64_t>{42, 42, 0, 42, 32, 0}));
+}
+
 TEST_F(Takeover, ARunThatWasCutOffIsToldAndMarked) {
   const Conn conn = connect(), runner = connect();
   const auto loaded = load(conn, "long_run");

@@ -204,7 +204,7 @@ TEST(Views, TextGolden) {
   expect_golden("prog_load.txt", loaded_text(loaded(), output));
   expect_golden("prog_list.txt", programs_text(programs, arenas, output));
   expect_golden("prog_show.txt", program_text(program(3, "build"), arenas, output));
-  expect_golden("prog_run.txt", run_text(outcome(), true, output));
+  expect_golden("prog_run.txt", run_text(outcome(), true, true, output));
   expect_golden("client_list.txt", clients_text(clients, output));
   expect_golden("client_show.txt", client_text(clients[1], output));
   expect_golden("daemon_status.txt", status_text(status(), output));
@@ -229,9 +229,17 @@ TEST(Views, EmptyListsSaySo) {
 
 TEST(Views, RunShowsTheContextOnlyWhenAsked) {
   CapturedOutput captured;
-  EXPECT_EQ(run_text({.r0 = 5, .duration_ns = 90, .repeat = 1, .ctx = {std::byte{1}}}, false,
-                     captured.output),
-            "retval 5 (0x5), duration 90 ns\n");
+  const RunOutcome ran{.r0 = 5,
+                       .duration_ns = 90,
+                       .repeat = 1,
+                       .ctx = {std::byte{1}},
+                       .data = {std::byte{2}, std::byte{3}}};
+  const std::string line = "retval 5 (0x5), duration 90 ns\n";
+  EXPECT_EQ(run_text(ran, false, false, captured.output), line);
+  const std::string packet = run_text(ran, false, true, captured.output);
+  EXPECT_TRUE(packet.starts_with(line + "packet\n")) << packet;
+  EXPECT_NE(packet.find("0203"), std::string::npos) << packet;
+  EXPECT_EQ(run_json(ran).at("data_out"), "0203");
 }
 
 TEST(Views, RetvalIsTheLow32BitsSigned) {

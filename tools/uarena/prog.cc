@@ -132,14 +132,16 @@ Result<RunRequest> run_request(const Invocation& call) {
   return request;
 }
 
-// Where the context goes, if anywhere: known to be writable before the program has run.
-Result<std::optional<OutputFile>> ctx_out(Context& context) {
-  const std::string* target = context.call().value("--ctx-out");
+// Where the context or the packet goes, if anywhere: known to be writable before the program has
+// run.
+Result<std::optional<OutputFile>> output_file(Context& context, const std::string& flag,
+                                              std::string_view key) {
+  const std::string* target = context.call().value(flag);
   if (target == nullptr) return std::nullopt;
   if (*target == "-" && context.output().json())
     return fail(Why::usage, EINVAL,
-                "--ctx-out -: with -j standard output is for the JSON document, which has ctx_out");
-  auto file = OutputFile::open("--ctx-out", *target);
+                "{} -: with -j standard output is for the JSON document, which has {}", flag, key);
+  auto file = OutputFile::open(flag, *target);
   if (!file) return std::unexpected(file.error());
   return std::move(*file);
 }
@@ -151,20 +153,27 @@ Result<void> run(Context& context) {
   if (!id) return std::unexpected(id.error());
   auto broker = context.broker();
   if (!broker) return std::unexpected(broker.error());
-  auto target = ctx_out(context);
+  auto target = output_file(context, "--ctx-out", "ctx_out");
   if (!target) return std::unexpected(target.error());
+  auto packet = output_file(context, "--data-out", "data_out");
+  if (!packet) return std::unexpected(packet.error());
   auto answer = (*broker)->run(*id, request->ctx, request->repeat, request->data);
   if (!answer) return std::unexpected(answer.error());
-  RunOutcome outcome{answer->r0, answer->duration_ns, answer->repeat, std::move(answer->ctx)};
+  RunOutcome outcome{answer->r0, answer->duration_ns, answer->repeat, std::move(answer->ctx),
+                     std::move(answer->data)};
   if (*target) {
     auto written = (*target)->write(outcome.ctx);
+    if (!written) return written;
+  }
+  if (*packet) {
+    auto written = (*packet)->write(outcome.data);
     if (!written) return written;
   }
   Output& output = context.output();
   if (output.json())
     output.json(run_json(outcome));
   else
-    output.text(run_text(outcome, !*target, output));
+    output.text(run_text(outcome, !*target, !*packet, output));
   return {};
 }
 
@@ -283,6 +292,7 @@ Command run_command() {
            {"--ctx-out", "F", "write the context that the program left to this file, or -"},
            {"--data-in", "F",
             "a packet for a program that takes one, given as the context is; at most 32768 bytes"},
+           {"--data-out", "F", "write the packet that the program left to this file, or -"},
            {"--repeat", "N", "run it N times, 1..1000000; the duration is the mean"}},
       .summary = "run a program in the broker and show what it returned",
       .details =

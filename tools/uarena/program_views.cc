@@ -166,14 +166,24 @@ std::string loaded_text(const LoadedObject& loaded, const Output& output) {
 }
 
 boost::json::object run_json(const RunOutcome& outcome) {
-  return {{"retval", static_cast<int32_t>(static_cast<uint32_t>(outcome.r0))},
-          {"r0", json_hex(outcome.r0)},
-          {"duration_ns", json_count(outcome.duration_ns)},
-          {"repeat", outcome.repeat},
-          {"ctx_out", hex_bytes(outcome.ctx)}};
+  boost::json::object out{{"retval", static_cast<int32_t>(static_cast<uint32_t>(outcome.r0))},
+                          {"r0", json_hex(outcome.r0)},
+                          {"duration_ns", json_count(outcome.duration_ns)},
+                          {"repeat", outcome.repeat},
+                          {"ctx_out", hex_bytes(outcome.ctx)}};
+  if (!outcome.data.empty()) out["data_out"] = hex_bytes(outcome.data);
+  return out;
 }
 
-std::string run_text(const RunOutcome& outcome, bool with_ctx, const Output& output) {
+static std::string dump_of(std::string_view title, const std::vector<std::byte>& bytes) {
+  if (bytes.empty()) return {};
+  HexDump dump;
+  std::string text = fmt::format("{}\n{}", title, dump.bytes(0, bytes));
+  return text + dump.finish();
+}
+
+std::string run_text(const RunOutcome& outcome, bool with_ctx, bool with_data,
+                     const Output& output) {
   auto retval = static_cast<int32_t>(static_cast<uint32_t>(outcome.r0));
   std::string out =
       fmt::format("{} {} ({:#x}), {} {}", output.paint(Colour::bold, "retval"), retval,
@@ -181,11 +191,8 @@ std::string run_text(const RunOutcome& outcome, bool with_ctx, const Output& out
                   duration(outcome.duration_ns));
   if (outcome.repeat != 1) out += fmt::format(" of {}", counted(outcome.repeat, "run"));
   out += '\n';
-  if (with_ctx && !outcome.ctx.empty()) {
-    HexDump dump;
-    out += "context\n" + dump.bytes(0, outcome.ctx);
-    out += dump.finish();
-  }
+  if (with_ctx) out += dump_of("context", outcome.ctx);
+  if (with_data) out += dump_of("packet", outcome.data);
   return out;
 }
 

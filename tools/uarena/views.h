@@ -59,10 +59,12 @@ struct RunOutcome {
   uint64_t duration_ns = 0;  // mean of one run
   uint32_t repeat = 1;
   std::vector<std::byte> ctx;
+  std::vector<std::byte> data;  // the packet, of a program that got one
 };
 boost::json::object run_json(const RunOutcome& outcome);
-// With the context as a hex dump, unless it went to a file.
-std::string run_text(const RunOutcome& outcome, bool with_ctx, const Output& output);
+// With the context and the packet as hex dumps, unless they went to files.
+std::string run_text(const RunOutcome& outcome, bool with_ctx, bool with_data,
+                     const Output& output);
 
 // xlated or jited code as lines.
 boost::json::object listing_json(uint64_t id, std::string_view what, std::string_view text);

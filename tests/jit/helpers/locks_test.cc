@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <barrier>
 #include <chrono>
 #include <thread>
 
@@ -116,6 +117,46 @@ TEST(ResSpinLock, KnowsItsOwnAndGivesUpOnOthers) {
   other.held.release_all(&other);
   EXPECT_EQ(words[0], 0U);
   EXPECT_EQ(words[1], 0U);
+}
+
+// Two that hold one each and want the other's: one at least is told, long before the time is over,
+// and where only one is, the other gets what it wants.
+TEST(ResSpinLock, TwoThatWaitForEachOtherAreADeadlock) {
+  for (int round = 0; round < 50; ++round) {
+    std::array<uint32_t, 2> words = {};
+    std::array<int64_t, 2> answers = {};
+    std::barrier<> both(2);
+    const auto start = steady_clock::now();
+    {
+      std::vector<std::jthread> threads;
+      for (const size_t mine : {0, 1})
+        threads.emplace_back([&, mine] {
+          RunContext run;
+          EXPECT_EQ(res_lock(address(&words[mine]), &run), 0);
+          both.arrive_and_wait();
+          answers[mine] = res_lock(address(&words[1 - mine]), &run);
+          run.held.release_all(&run);
+        });
+    }
+    EXPECT_EQ(std::min(answers[0], answers[1]), -EDEADLK);
+    EXPECT_TRUE(std::max(answers[0], answers[1]) == 0 ||
+                std::max(answers[0], answers[1]) == -EDEADLK)
+        << answers[0] << " " << answers[1];
+    EXPECT_LT(steady_clock::now() - start, std::chrono::seconds(5));
+    EXPECT_EQ(words, (std::array<uint32_t, 2>{}));
+  }
+}
+
+// Who waits for one that waits for nobody is no part of a cycle.
+TEST(ResSpinLock, AChainIsNoDeadlock) {
+  std::array<uint32_t, 2> words = {};
+  RunContext first, second;
+  EXPECT_EQ(res_lock(address(&words[0]), &first), 0);
+  EXPECT_EQ(res_lock(address(&words[1]), &second), 0);
+  EXPECT_EQ(res_lock(address(&words[0]), &second), -ETIMEDOUT);
+  second.held.release_all(&second);
+  EXPECT_EQ(res_lock(address(&words[1]), &first), 0);
+  first.held.release_all(&first);
 }
 
 TEST(ResSpinLock, LetsOneInAtATime) {
