@@ -21,6 +21,7 @@ void Body::argument(unsigned r, const Known& wanted) {
       return;
     case What::memory:
       to_stack(r, static_cast<int>(wanted.size / 8));
+      if (slip()) add(r, random_.one_of(1, 8, 8, 16));  // shorter than it has to be
       return;
     case What::value:
       return to_value(r, wanted.map, 0);

@@ -23,7 +23,8 @@ bool Body::to_key(unsigned r) {
     put(kStx | kMem | kW, 10, static_cast<unsigned>(number), key, 0);
   slot(n) = Known::number();
   copy(r, 10);
-  put(kAlu64 | kAdd, r, 0, 0, key);
+  // Where it is not, a part of it lies behind the frame, if this is the frame's first slot.
+  put(kAlu64 | kAdd, r, 0, 0, slip() ? -random_.one_of(1, 2, 3) : key);
   return true;
 }
 
