@@ -30,7 +30,6 @@ struct Run {
   bool ended = false;           // in the middle: results differ legitimately
   std::string holds;            // what it still does after its own end
   bool kernel_differs = false;  // WorldRun::kernel_differs
-  bool faults = false;          // absent pages were accessed
   std::vector<std::byte> visible;
 };
 
@@ -47,7 +46,6 @@ Run execute(const jit::Executable& program, Memory& memory, WorldRun& context) {
   run.result = program.run(memory.ctx(), context);
   run.ended = context.ended || context.may_goto_expired;
   run.kernel_differs = context.kernel_differs;
-  run.faults = context.faults.load() != 0;
   run.visible = memory.visible();
   run.visible.insert(run.visible.end(), context.submitted.begin(), context.submitted.end());
   const bool holds =
@@ -108,11 +106,6 @@ class Trial {
     const bool garbage = std::ranges::count(verified_.zeroed_stack(), true) > 0;
     if (mine.ended || mine.kernel_differs || garbage || seed_ % kKernelOneIn != 0) return {};
     if (!KernelArm::can_run(object_.programs[0])) return {};
-    // What an atomic operation fetches from an absent page (K51).
-    const bool atomics = std::ranges::any_of(object_.programs[0].insns, [](const jit::Insn& insn) {
-      return jit::insn_class(insn.code) == jit::kStx && jit::insn_mode(insn.code) == jit::kAtomic;
-    });
-    if (mine.faults && atomics) return {};
     KernelArm* const kernel = KernelArm::instance();
     if (kernel == nullptr) return {};
     Memory memory(type(), seed_);
