@@ -140,7 +140,7 @@ uint64_t lookup(uint64_t map, uint64_t key, uint64_t, uint64_t, uint64_t, RunCon
 uint64_t reserve(uint64_t, uint64_t size, uint64_t flags, uint64_t, uint64_t, RunContext* run) {
   constexpr size_t kMostRecords = 64;
   WorldRun& state = state_of(run);
-  if (flags != 0 || state.records.size() >= kMostRecords) return 0;
+  if (flags != 0 || size > kRingBytes || state.records.size() >= kMostRecords) return 0;
   auto& record = state.records.emplace_back(
       std::make_unique<std::vector<std::byte>>(std::max<uint64_t>(size, 1)));
   const auto give_up = [](void*, RunContext*) {};
@@ -257,7 +257,7 @@ std::vector<jit::MapDef> map_defs() {
       map_def("four", MapKind::array, BPF_MAP_TYPE_ARRAY, kElementBytes, kElements),
       map_def("hash", MapKind::hash, BPF_MAP_TYPE_HASH, kElementBytes, kElements),
       map_def("locked", MapKind::array, BPF_MAP_TYPE_ARRAY, kElementBytes, 2),
-      map_def("ring", MapKind::ringbuf, BPF_MAP_TYPE_RINGBUF, 0, 4096)};
+      map_def("ring", MapKind::ringbuf, BPF_MAP_TYPE_RINGBUF, 0, kRingBytes)};
   defs[kRing].key_size = 0;
   defs[kLocked].fields = {{jit::MapField::Kind::spin_lock, 0, kLockBytes}};
   defs[kRodata].initial.resize(kRodataBytes, std::byte{5});

@@ -33,6 +33,7 @@ inline constexpr uint32_t kRodataBytes = 16;
 inline constexpr uint32_t kElementBytes = 16;
 inline constexpr uint32_t kElements = 4;
 inline constexpr uint32_t kLockBytes = 4;
+inline constexpr uint32_t kRingBytes = 4096;
 inline constexpr uint32_t kCtxBytes = 256;  // more than programs are generated to touch
 
 // Indices into Object::kfuncs.
