@@ -111,6 +111,17 @@ void Body::locked(unsigned value) {
     value = to;
   }
   const Hold hold(*this, {value});
+  unsigned released = value;
+  const unsigned other = saved_reg({value});
+  if (other >= 6 && pick(3) == 0 && to_key(2)) {  // another element, whose lock is not taken
+    wide(1, kPseudoMapFd, kLocked, 0);
+    call(BPF_FUNC_map_lookup_elem);
+    out(kJmp | kJeq, 0, 0, 0);
+    put(kAlu64 | kMov | kX, other, 0, 0, 0);
+    reg(other) = {};
+    held_ |= 1u << other;
+    if (slip()) released = other;
+  }
   const bool holds = !slip();
   copy(1, value);
   if (holds) call(BPF_FUNC_spin_lock);
@@ -127,8 +138,7 @@ void Body::locked(unsigned value) {
   });
   --sections_;
   if (slip()) return;
-  copy(1, value);
-  put(kAlu64 | kMov | kX, 1, value, 0, 0);
+  put(kAlu64 | kMov | kX, 1, released, 0, 0);
   call(BPF_FUNC_spin_unlock);
 }
 

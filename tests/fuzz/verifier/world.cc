@@ -5,6 +5,7 @@
 #include <linux/if_ether.h>
 
 #include <cstring>
+#include <deque>
 
 #include "jit/catalogue.h"
 #include "jit/engine.h"
@@ -264,6 +265,24 @@ std::vector<jit::MapDef> map_defs() {
   return defs;
 }
 
+// To map 4 GiB of addresses and give them back takes longer than most programs run, with the
+// sanitizers a hundred times. So arenas are used again, each after some others, so that two runs
+// behind each other still have different addresses.
+constexpr size_t kUnusedArenas = 3;
+std::deque<std::unique_ptr<jit::TestArena>>& unused_arenas() {
+  static std::deque<std::unique_ptr<jit::TestArena>> unused;
+  return unused;
+}
+
+std::unique_ptr<jit::TestArena> take_arena() {
+  auto& unused = unused_arenas();
+  if (unused.size() < kUnusedArenas) return std::make_unique<jit::TestArena>();
+  auto arena = std::move(unused.front());
+  unused.pop_front();
+  arena->reset();
+  return arena;
+}
+
 }  // namespace
 
 jit::Object make_world() {
@@ -283,8 +302,11 @@ const jit::CallTable& world_functions() {
   return functions.table;
 }
 
+Memory::~Memory() { unused_arenas().push_back(std::move(arena_)); }
+
 Memory::Memory(jit::ProgramType type, uint64_t seed)
-    : bss_(kBssBytes),
+    : arena_(take_arena()),
+      bss_(kBssBytes),
       rodata_(kRodataBytes, std::byte{5}),
       array_(size_t{kElementBytes} * kElements),
       locked_(size_t{kElementBytes} * 2),
@@ -330,7 +352,7 @@ jit::Binding Memory::binding() const {
   jit::Binding binding;
   for (const auto& map : maps_) binding.maps.push_back(map.get());
   binding.functions = &world_functions();
-  binding.arena = arena_.view();
+  binding.arena = arena_->view();
   return binding;
 }
 
@@ -342,7 +364,7 @@ std::vector<std::byte> Memory::visible() {
     const auto ctx = packet_->memory().first(sizeof(__sk_buff));
     all.insert(all.end(), ctx.begin(), ctx.end());
   }
-  const std::byte* pages = arena_.at(jit::TestArena::kPresent);
+  const std::byte* pages = arena_->at(jit::TestArena::kPresent);
   all.insert(all.end(), pages, pages + jit::TestArena::kPages * kPageSize);
   return all;
 }
