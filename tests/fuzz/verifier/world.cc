@@ -107,8 +107,9 @@ uint64_t iter_next(uint64_t at, uint64_t, uint64_t, uint64_t, uint64_t, RunConte
   return at;
 }
 
-uint64_t iter_destroy(uint64_t at, uint64_t, uint64_t, uint64_t, uint64_t, RunContext*) {
+uint64_t iter_destroy(uint64_t at, uint64_t, uint64_t, uint64_t, uint64_t, RunContext* run) {
   iterator(at) = {0, 0};
+  state_of(run).given.erase({at, sizeof(int32_t)});
   return 0;
 }
 
@@ -151,18 +152,26 @@ uint64_t reserve(uint64_t, uint64_t size, uint64_t flags, uint64_t, uint64_t, Ru
   return address;
 }
 
-uint64_t submit(uint64_t at, uint64_t, uint64_t, uint64_t, uint64_t, RunContext* run) {
-  auto* const data = reinterpret_cast<std::byte*>(at);
-  WorldRun& state = state_of(run);
-  run->held.remove(data);
+// Nothing may be done with a record afterwards; its memory stays, so that no other gets its
+// address.
+std::span<const std::byte> take_back(uint64_t at, WorldRun& state) {
+  state.held.remove(reinterpret_cast<void*>(at));
+  const auto given = state.given.lower_bound({at, 0});
+  if (given != state.given.end() && given->first == at) state.given.erase(given);
   for (const auto& record : state.records)
-    if (record->data() == data)
-      state.submitted.insert(state.submitted.end(), record->begin(), record->end());
+    if (reinterpret_cast<uint64_t>(record->data()) == at) return *record;
+  return {};
+}
+
+uint64_t submit(uint64_t at, uint64_t, uint64_t, uint64_t, uint64_t, RunContext* run) {
+  WorldRun& state = state_of(run);
+  const auto record = take_back(at, state);
+  state.submitted.insert(state.submitted.end(), record.begin(), record.end());
   return 0;
 }
 
 uint64_t discard(uint64_t at, uint64_t, uint64_t, uint64_t, uint64_t, RunContext* run) {
-  run->held.remove(reinterpret_cast<void*>(at));
+  take_back(at, state_of(run));
   return 0;
 }
 
