@@ -45,18 +45,35 @@ Result<int> load(uarena_conn* conn, const char* path, uint64_t arena_id, uarena_
   return static_cast<int>(answer->programs.size());
 }
 
+Result<int> test_run(uarena_conn* conn, uint64_t prog_id, uarena_test_run* run) {
+  if (auto ok = check_conn(conn); !ok) return std::unexpected(ok.error());
+  if (run == nullptr) return fail(Why::usage, EINVAL, "run is NULL");
+  if (run->ctx == nullptr && run->ctx_size != 0)
+    return fail(Why::usage, EINVAL, "ctx is NULL, but ctx_size is {}", run->ctx_size);
+  if (run->data == nullptr && run->data_size != 0)
+    return fail(Why::usage, EINVAL, "data is NULL, but data_size is {}", run->data_size);
+  const auto ctx = std::span(static_cast<std::byte*>(run->ctx), run->ctx_size);
+  const auto data = std::span(static_cast<std::byte*>(run->data), run->data_size);
+  auto answer = conn->broker.run(prog_id, ctx, run->repeat, data);
+  if (!answer) return std::unexpected(std::move(answer.error()));
+  std::ranges::copy(answer->ctx, ctx.begin());
+  std::ranges::copy(answer->data, data.begin());
+  run->retval = static_cast<int32_t>(static_cast<uint32_t>(answer->r0));
+  run->duration_ns = answer->duration_ns;
+  return 0;
+}
+
 Result<int> run(uarena_conn* conn, uint64_t prog_id, void* ctx, size_t ctx_size, int32_t* retval,
                 uint64_t* duration_ns) {
-  if (auto ok = check_conn(conn); !ok) return std::unexpected(ok.error());
-  if (ctx == nullptr && ctx_size != 0)
-    return fail(Why::usage, EINVAL, "ctx is NULL, but ctx_size is {}", ctx_size);
-  const auto bytes = std::span(static_cast<std::byte*>(ctx), ctx_size);
-  auto answer = conn->broker.run(prog_id, bytes);
-  if (!answer) return std::unexpected(std::move(answer.error()));
-  std::ranges::copy(answer->ctx, bytes.begin());
-  if (retval != nullptr) *retval = static_cast<int32_t>(static_cast<uint32_t>(answer->r0));
-  if (duration_ns != nullptr) *duration_ns = answer->duration_ns;
-  return 0;
+  uarena_test_run once{};
+  once.ctx = ctx;
+  once.ctx_size = ctx_size;
+  once.repeat = 1;
+  auto done = test_run(conn, prog_id, &once);
+  if (!done) return done;
+  if (retval != nullptr) *retval = once.retval;
+  if (duration_ns != nullptr) *duration_ns = once.duration_ns;
+  return done;
 }
 
 }  // namespace
@@ -72,6 +89,10 @@ int uarena_prog_run(uarena_conn* conn, uint64_t prog_id, void* ctx, size_t ctx_s
                     int32_t* retval, uint64_t* duration_ns) {
   return static_cast<int>(
       guarded([&] { return run(conn, prog_id, ctx, ctx_size, retval, duration_ns); }));
+}
+
+int uarena_prog_test_run(uarena_conn* conn, uint64_t prog_id, struct uarena_test_run* run) {
+  return static_cast<int>(guarded([&] { return test_run(conn, prog_id, run); }));
 }
 
 int uarena_prog_unload(uarena_conn* conn, uint64_t prog_id) {

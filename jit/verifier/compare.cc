@@ -1,5 +1,14 @@
-// When is a path already walked? When a state that was remembered at this instruction allowed all
-// that the state at hand allows. What is dead was forgotten in both, so every difference counts.
+// When is a path already walked? When a state that was remembered at this instruction (`before`)
+// allowed all that the state at hand (`now`) allows. What is dead was forgotten in both, so every
+// difference counts: there are no marks of what a later check relied on, all of it is compared.
+//
+// Numbers may be any subset. Beyond that `before` relied on equalities, and `now` must keep each:
+// copies of a number (the same id, and the same distance from it) must be copies now, though more
+// may be equal than before. For pointers an id says more than equality, since a check of one tells
+// of all: that they are NULL, or how much of the packet is there. So their ids correspond one to
+// one, as do references and the elements whose lock is held. The one exception is at null_id().
+// What is held, the depth of sections and the frame of a pointer must be the same. Of a callback's
+// turns `before` must have made no more: what it went on to do holds the rest of now's.
 #include <algorithm>
 #include <map>
 

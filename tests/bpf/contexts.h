@@ -18,7 +18,8 @@
 
 #define TEST_PAGES 1024
 
-/* list.bpf.c, htab.bpf.c: `count` elements with the values 1..count. */
+/* list.bpf.c, htab.bpf.c: `count` elements with the values 1..count; algorithms.bpf.c: as it likes.
+ */
 struct count_ctx {
   __u64 count;
   __u64 found; /* out */

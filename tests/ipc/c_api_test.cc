@@ -183,6 +183,39 @@ TEST_F(UarenaTest, RunWritesTheContextBack) {
   EXPECT_EQ(uarena_prog_run(conn_, 1, nullptr, 0, nullptr, nullptr), 0);
 }
 
+TEST_F(UarenaTest, ATestRunHasAPacketAndRepetitions) {
+  uint32_t repeat = 0;
+  broker_.on(UARENA_MSG_PROG_RUN, [&](Request& request) {
+    const auto& body = std::get<struct uarena_prog_run>(request.body);
+    repeat = body.repeat;
+    uarena_prog_run_reply reply{};
+    reply.r0 = 7;
+    reply.duration_ns = 3;
+    reply.ctx_size = body.ctx_size;
+    reply.data_size = body.data_size;
+    for (std::byte& byte : request.payload) byte ^= std::byte{0xff};
+    return make_reply(request.type, request.seq, reply, request.payload);
+  });
+  unsigned char ctx[2] = {1, 2}, data[3] = {3, 4, 5};
+  uarena_test_run run{};
+  run.ctx = ctx;
+  run.ctx_size = sizeof ctx;
+  run.data = data;
+  run.data_size = sizeof data;
+  run.repeat = 9;
+  ASSERT_EQ(uarena_prog_test_run(conn_, 1, &run), 0) << uarena_error();
+  EXPECT_EQ(repeat, 9u);
+  EXPECT_EQ(ctx[1], 0xfd);
+  EXPECT_EQ(data[0], 0xfc);
+  EXPECT_EQ(data[2], 0xfa);
+  EXPECT_EQ(run.retval, 7);
+  EXPECT_EQ(run.duration_ns, 3u);
+  run.data = nullptr;
+  EXPECT_EQ(uarena_prog_test_run(conn_, 1, &run), -EINVAL);
+  EXPECT_STREQ(uarena_error(), "data is NULL, but data_size is 3");
+  EXPECT_EQ(uarena_prog_test_run(conn_, 1, nullptr), -EINVAL);
+}
+
 TEST_F(UarenaTest, ALongRunHoldsUpNothingElse) {
   std::promise<void> started, finish;
   broker_.on(UARENA_MSG_PROG_RUN, [&](Request& request) {

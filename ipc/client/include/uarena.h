@@ -164,6 +164,25 @@ int uarena_prog_load(uarena_conn *conn, const char *path, uint64_t arena_id, str
  * is unknown, as it is with -EOWNERDEAD or a lost connection while it runs. */
 int uarena_prog_run(uarena_conn *conn, uint64_t prog_id, void *ctx, size_t ctx_size, int32_t *retval,
                     uint64_t *duration_ns);
+
+/* All that a run takes and gives, as BPF_PROG_TEST_RUN has it. */
+struct uarena_test_run {
+  /* In and out, as the program left it. syscall: its context; tc and socket: the beginning of a
+   * struct __sk_buff; xdp: of a struct xdp_md; raw_tp: up to 12 arguments of 8 bytes. NULL with size
+   * 0: none, or zeros where the program has one. At most 64 KiB. */
+  void *ctx;
+  size_t ctx_size;
+  /* In and out, for tc, socket and xdp: the packet from its Ethernet header on, at least 14 bytes. */
+  void *data;
+  size_t data_size;
+  uint32_t repeat;      /* 0 and 1: once; each run begins with what the one before has left */
+  int32_t retval;       /* out: the low 32 bits of R0, of the last run */
+  uint64_t duration_ns; /* out: mean of one run */
+};
+/* -EINVAL: the program takes no packet, or a longer one. -ETIME: the repetitions took more than 10 s.
+ * Otherwise as uarena_prog_run. */
+int uarena_prog_test_run(uarena_conn *conn, uint64_t prog_id, struct uarena_test_run *run);
+
 int uarena_prog_unload(uarena_conn *conn, uint64_t prog_id);
 
 #ifdef __cplusplus

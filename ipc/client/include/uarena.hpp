@@ -129,6 +129,10 @@ class Program {
   Outcome run(Context &ctx) {
     return run(&ctx, sizeof ctx);
   }
+  // With a packet, repetitions, and all that comes back (uarena.h).
+  void test_run(uarena_test_run &run) {
+    detail::checked(uarena_prog_test_run(conn_, info_.id, &run));
+  }
   void unload() { detail::checked(uarena_prog_unload(conn_, info_.id)); }
 
  private:

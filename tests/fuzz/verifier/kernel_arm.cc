@@ -69,7 +69,9 @@ bool KernelArm::can_run(const jit::ProgramDef& program) {
   return std::ranges::none_of(program.insns, [](const jit::Insn& insn) {
     const bool map = jit::is_ld_imm64(insn) &&
                      (insn.src == jit::kPseudoMapFd || insn.src == jit::kPseudoMapValue);
-    return (map && insn.imm > kArray) ||
+    const bool atomic =
+        jit::insn_class(insn.code) == jit::kStx && jit::insn_mode(insn.code) == jit::kAtomic;
+    return (map && insn.imm > kArray) || atomic ||
            (jit::is_helper_call(insn) && insn.imm == BPF_FUNC_get_prandom_u32);
   });
 }

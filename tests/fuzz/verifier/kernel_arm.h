@@ -22,7 +22,8 @@ class KernelArm {
     std::vector<std::byte> visible;  // as Memory::visible()
   };
   // Whether it knows no chance, is a syscall program, and has to do with maps that are made there:
-  // those that are plain bytes.
+  // those that are plain bytes. Atomic operations are left out: on an absent page 6.18 does not
+  // zero what they fetch (K51), and across a cache line they do harm to it.
   static bool can_run(const jit::ProgramDef& program);
 
   // Runs the world's program, of which that is true, on the bytes of `memory`. None: the kernel
