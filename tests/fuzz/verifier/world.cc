@@ -9,6 +9,7 @@
 
 #include "jit/catalogue.h"
 #include "jit/engine.h"
+#include "jit/helpers/functions.h"
 #include "jit/turns.h"
 #include "tests/fuzz/random.h"
 
@@ -138,6 +139,20 @@ uint64_t lookup(uint64_t map, uint64_t key, uint64_t, uint64_t, uint64_t, RunCon
   return value;
 }
 
+// A value that somebody still points to stays where it is when its key goes, or gets another one.
+void remember(uint64_t map, uint64_t key, RunContext* run) { lookup(map, key, 0, 0, 0, run); }
+
+uint64_t update(uint64_t map, uint64_t key, uint64_t value, uint64_t flags, uint64_t,
+                RunContext* run) {
+  remember(map, key, run);
+  return jit::helpers::map_update_elem(map, key, value, flags, 0, run);
+}
+
+uint64_t erase(uint64_t map, uint64_t key, uint64_t, uint64_t, uint64_t, RunContext* run) {
+  remember(map, key, run);
+  return jit::helpers::map_delete_elem(map, key, 0, 0, 0, run);
+}
+
 // Records are pieces of memory of their own, so that what lies behind one is nobody's.
 uint64_t reserve(uint64_t, uint64_t size, uint64_t flags, uint64_t, uint64_t, RunContext* run) {
   constexpr size_t kMostRecords = 64;
@@ -215,8 +230,8 @@ constexpr Body kKfuncs[] = {
 // Null: the catalogue's own.
 constexpr std::pair<int32_t, jit::HelperFn> kHelpers[] = {
     {BPF_FUNC_map_lookup_elem, lookup},
-    {BPF_FUNC_map_update_elem, nullptr},
-    {BPF_FUNC_map_delete_elem, nullptr},
+    {BPF_FUNC_map_update_elem, update},
+    {BPF_FUNC_map_delete_elem, erase},
     {BPF_FUNC_for_each_map_elem, nullptr},
     {BPF_FUNC_spin_lock, nullptr},
     {BPF_FUNC_spin_unlock, nullptr},
