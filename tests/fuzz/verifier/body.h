@@ -158,7 +158,7 @@ class Body {
   void for_each();
 
   // --- objects.cc ---
-  bool to_key(unsigned r);
+  bool to_key(unsigned r, unsigned keys = 6);
   unsigned not_null(const Known& known);
   void map_lookup();
   void two_lookups();

@@ -12,13 +12,13 @@ namespace uarena::fuzz {
 using namespace jit;
 
 // R`r` points to a key on the stack.
-bool Body::to_key(unsigned r) {
+bool Body::to_key(unsigned r, unsigned keys) {
   const int n = free_slot();
   if (n < 0) return false;
   const int key = slot_offset(n) + random_.one_of(0, 4);
   const int number = number_reg();
-  if (pick(2) || number < 0)
-    put(kSt | kMem | kW, 10, 0, key, static_cast<int>(pick(6)));
+  if (pick(2) || number < 0 || keys < 3)
+    put(kSt | kMem | kW, 10, 0, key, pick(keys));
   else
     put(kStx | kMem | kW, 10, static_cast<unsigned>(number), key, 0);
   slot(n) = Known::number();
@@ -51,7 +51,7 @@ void Body::map_lookup() {
   if ((held_ & 0x3f) != 0) return plain();
   guarded([&] {
     const int map = random_.one_of(kArray, kArray, kHash, kHash, kLocked);
-    if (!to_key(2)) return;
+    if (!to_key(2, map == kLocked && pick(3) ? 2 : 6)) return;
     wide(1, kPseudoMapFd, map, 0);
     call(BPF_FUNC_map_lookup_elem);
     Known known = Known::pointer(What::value, kElementBytes);
@@ -111,6 +111,17 @@ void Body::locked(unsigned value) {
     value = to;
   }
   const Hold hold(*this, {value});
+  unsigned released = value;
+  const unsigned other = saved_reg({value});
+  if (other >= 6 && pick(3) == 0 && to_key(2, 2)) {  // another element, whose lock is not taken
+    wide(1, kPseudoMapFd, kLocked, 0);
+    call(BPF_FUNC_map_lookup_elem);
+    out(kJmp | kJeq, 0, 0, 0);
+    put(kAlu64 | kMov | kX, other, 0, 0, 0);
+    reg(other) = {};
+    held_ |= 1u << other;
+    if (slip()) released = other;
+  }
   const bool holds = !slip();
   copy(1, value);
   if (holds) call(BPF_FUNC_spin_lock);
@@ -127,8 +138,7 @@ void Body::locked(unsigned value) {
   });
   --sections_;
   if (slip()) return;
-  copy(1, value);
-  put(kAlu64 | kMov | kX, 1, value, 0, 0);
+  put(kAlu64 | kMov | kX, 1, released, 0, 0);
   call(BPF_FUNC_spin_unlock);
 }
 
@@ -179,6 +189,7 @@ void Body::record() {
     put(kAlu64 | kMov | kX, 1, kept, 0, 0);
     mov(2, 0);
     call(pick(3) ? BPF_FUNC_ringbuf_submit : BPF_FUNC_ringbuf_discard);
+    if (slip()) touch(kept);
     // The record is gone, and every pointer to it.
     for (unsigned r = 0; r < 10; ++r)
       if (reg(r).what == What::memory && reg(r).size == size) reg(r) = {};

@@ -40,6 +40,9 @@ void Oracle::check_call(const jit::Insn& insn) {
         break;
       case jit::ArgKind::spin_lock:
         if (!is_lock(value)) find(fmt::format("insn {}: {:#x} is no lock", frame.last, value));
+        if (function->effect == jit::Effect::unlock &&
+            !run_.held.holds(reinterpret_cast<void*>(value)))
+          find(fmt::format("insn {}: the lock at {:#x} is not held", frame.last, value));
         break;
       case jit::ArgKind::ringbuf_record:
         if (!run_.held.holds(reinterpret_cast<void*>(value)))

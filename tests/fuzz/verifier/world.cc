@@ -5,9 +5,11 @@
 #include <linux/if_ether.h>
 
 #include <cstring>
+#include <deque>
 
 #include "jit/catalogue.h"
 #include "jit/engine.h"
+#include "jit/helpers/functions.h"
 #include "jit/turns.h"
 #include "tests/fuzz/random.h"
 
@@ -106,8 +108,9 @@ uint64_t iter_next(uint64_t at, uint64_t, uint64_t, uint64_t, uint64_t, RunConte
   return at;
 }
 
-uint64_t iter_destroy(uint64_t at, uint64_t, uint64_t, uint64_t, uint64_t, RunContext*) {
+uint64_t iter_destroy(uint64_t at, uint64_t, uint64_t, uint64_t, uint64_t, RunContext* run) {
   iterator(at) = {0, 0};
+  state_of(run).given.erase({at, sizeof(int32_t)});
   return 0;
 }
 
@@ -136,6 +139,20 @@ uint64_t lookup(uint64_t map, uint64_t key, uint64_t, uint64_t, uint64_t, RunCon
   return value;
 }
 
+// A value that somebody still points to stays where it is when its key goes, or gets another one.
+void remember(uint64_t map, uint64_t key, RunContext* run) { lookup(map, key, 0, 0, 0, run); }
+
+uint64_t update(uint64_t map, uint64_t key, uint64_t value, uint64_t flags, uint64_t,
+                RunContext* run) {
+  remember(map, key, run);
+  return jit::helpers::map_update_elem(map, key, value, flags, 0, run);
+}
+
+uint64_t erase(uint64_t map, uint64_t key, uint64_t, uint64_t, uint64_t, RunContext* run) {
+  remember(map, key, run);
+  return jit::helpers::map_delete_elem(map, key, 0, 0, 0, run);
+}
+
 // Records are pieces of memory of their own, so that what lies behind one is nobody's.
 uint64_t reserve(uint64_t, uint64_t size, uint64_t flags, uint64_t, uint64_t, RunContext* run) {
   constexpr size_t kMostRecords = 64;
@@ -150,18 +167,26 @@ uint64_t reserve(uint64_t, uint64_t size, uint64_t flags, uint64_t, uint64_t, Ru
   return address;
 }
 
-uint64_t submit(uint64_t at, uint64_t, uint64_t, uint64_t, uint64_t, RunContext* run) {
-  auto* const data = reinterpret_cast<std::byte*>(at);
-  WorldRun& state = state_of(run);
-  run->held.remove(data);
+// Nothing may be done with a record afterwards; its memory stays, so that no other gets its
+// address.
+std::span<const std::byte> take_back(uint64_t at, WorldRun& state) {
+  state.held.remove(reinterpret_cast<void*>(at));
+  const auto given = state.given.lower_bound({at, 0});
+  if (given != state.given.end() && given->first == at) state.given.erase(given);
   for (const auto& record : state.records)
-    if (record->data() == data)
-      state.submitted.insert(state.submitted.end(), record->begin(), record->end());
+    if (reinterpret_cast<uint64_t>(record->data()) == at) return *record;
+  return {};
+}
+
+uint64_t submit(uint64_t at, uint64_t, uint64_t, uint64_t, uint64_t, RunContext* run) {
+  WorldRun& state = state_of(run);
+  const auto record = take_back(at, state);
+  state.submitted.insert(state.submitted.end(), record.begin(), record.end());
   return 0;
 }
 
 uint64_t discard(uint64_t at, uint64_t, uint64_t, uint64_t, uint64_t, RunContext* run) {
-  run->held.remove(reinterpret_cast<void*>(at));
+  take_back(at, state_of(run));
   return 0;
 }
 
@@ -205,8 +230,8 @@ constexpr Body kKfuncs[] = {
 // Null: the catalogue's own.
 constexpr std::pair<int32_t, jit::HelperFn> kHelpers[] = {
     {BPF_FUNC_map_lookup_elem, lookup},
-    {BPF_FUNC_map_update_elem, nullptr},
-    {BPF_FUNC_map_delete_elem, nullptr},
+    {BPF_FUNC_map_update_elem, update},
+    {BPF_FUNC_map_delete_elem, erase},
     {BPF_FUNC_for_each_map_elem, nullptr},
     {BPF_FUNC_spin_lock, nullptr},
     {BPF_FUNC_spin_unlock, nullptr},
@@ -264,6 +289,24 @@ std::vector<jit::MapDef> map_defs() {
   return defs;
 }
 
+// To map 4 GiB of addresses and give them back takes longer than most programs run, with the
+// sanitizers a hundred times. So arenas are used again, each after some others, so that two runs
+// behind each other still have different addresses.
+constexpr size_t kUnusedArenas = 3;
+std::deque<std::unique_ptr<jit::TestArena>>& unused_arenas() {
+  static std::deque<std::unique_ptr<jit::TestArena>> unused;
+  return unused;
+}
+
+std::unique_ptr<jit::TestArena> take_arena() {
+  auto& unused = unused_arenas();
+  if (unused.size() < kUnusedArenas) return std::make_unique<jit::TestArena>();
+  auto arena = std::move(unused.front());
+  unused.pop_front();
+  arena->reset();
+  return arena;
+}
+
 }  // namespace
 
 jit::Object make_world() {
@@ -283,8 +326,11 @@ const jit::CallTable& world_functions() {
   return functions.table;
 }
 
+Memory::~Memory() { unused_arenas().push_back(std::move(arena_)); }
+
 Memory::Memory(jit::ProgramType type, uint64_t seed)
-    : bss_(kBssBytes),
+    : arena_(take_arena()),
+      bss_(kBssBytes),
       rodata_(kRodataBytes, std::byte{5}),
       array_(size_t{kElementBytes} * kElements),
       locked_(size_t{kElementBytes} * 2),
@@ -330,7 +376,7 @@ jit::Binding Memory::binding() const {
   jit::Binding binding;
   for (const auto& map : maps_) binding.maps.push_back(map.get());
   binding.functions = &world_functions();
-  binding.arena = arena_.view();
+  binding.arena = arena_->view();
   return binding;
 }
 
@@ -342,7 +388,7 @@ std::vector<std::byte> Memory::visible() {
     const auto ctx = packet_->memory().first(sizeof(__sk_buff));
     all.insert(all.end(), ctx.begin(), ctx.end());
   }
-  const std::byte* pages = arena_.at(jit::TestArena::kPresent);
+  const std::byte* pages = arena_->at(jit::TestArena::kPresent);
   all.insert(all.end(), pages, pages + jit::TestArena::kPages * kPageSize);
   return all;
 }

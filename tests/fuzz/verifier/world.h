@@ -55,6 +55,9 @@ const jit::CallTable& world_functions();
 class Memory {
  public:
   Memory(jit::ProgramType type, uint64_t seed);  // of the bytes
+  ~Memory();
+  Memory(const Memory&) = delete;
+  Memory& operator=(const Memory&) = delete;
   jit::Binding binding() const;
   std::span<std::byte> ctx() { return packet_ ? packet_->memory() : std::span(ctx_); }
   // Empty: the program has no packet.
@@ -64,12 +67,12 @@ class Memory {
   const jit::BoundMap& map(size_t n) const { return *maps_[n]; }
   // Everything that somebody outside can see after the run.
   std::vector<std::byte> visible();
-  const jit::TestArena& arena() const { return arena_; }
+  const jit::TestArena& arena() const { return *arena_; }
 
  private:
   void add(const jit::MapDef& def, std::span<std::byte> memory);
 
-  jit::TestArena arena_;
+  std::unique_ptr<jit::TestArena> arena_;
   std::vector<std::byte> bss_, rodata_, array_, hash_, locked_, ctx_, packet_bytes_;
   std::unique_ptr<jit::PacketContext> packet_;
   const std::byte* array_key_ = nullptr;
