@@ -60,7 +60,7 @@ TEST_F(ProgramRegistryTest, LoadsRunsAndLetsGo) {
 
 // Root and the broker's own uid are trusted with the constants of their code, others are not.
 TEST_F(ProgramRegistryTest, BlindsTheConstantsOfOthers) {
-  const auto code_bytes = [this](uint32_t uid) {
+  const auto code_bytes = [](uint32_t uid) {
     Account account{uid};
     ArenaRegistry arenas;
     ProgramRegistry programs{arenas};
