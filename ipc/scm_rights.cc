@@ -1,4 +1,4 @@
-// One recvmsg or sendmsg per record; see scm_rights.h for why descriptors are owned before anything
+// One system call per record; see scm_rights.h for why descriptors are owned before anything
 // else is looked at.
 #include "ipc/scm_rights.h"
 
@@ -89,6 +89,23 @@ bool drop(int socket) {
   return true;
 }
 
+ssize_t send_with(int socket, std::span<const std::byte> bytes, std::span<const int> fds,
+                  int flags) {
+  iovec vector{const_cast<std::byte*>(bytes.data()), bytes.size()};
+  msghdr message{};
+  message.msg_iov = &vector;
+  message.msg_iovlen = 1;
+  alignas(cmsghdr) std::array<std::byte, kControlSize> control{};
+  message.msg_control = control.data();
+  message.msg_controllen = CMSG_SPACE(fds.size_bytes());
+  cmsghdr* header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(fds.size_bytes());
+  std::memcpy(CMSG_DATA(header), fds.data(), fds.size_bytes());
+  return ::sendmsg(socket, &message, flags);
+}
+
 int flags_of(Wait wait) { return wait == Wait::no ? MSG_DONTWAIT : 0; }
 
 }  // namespace
@@ -117,24 +134,11 @@ Result<void> send_record(int socket, std::span<const std::byte> bytes, std::span
   UARENA_ASSERT(!bytes.empty() && bytes.size() <= UARENA_MAX_RECORD, "{} bytes", bytes.size());
   UARENA_ASSERT(fds.size() <= UARENA_MAX_FDS, "{} descriptors", fds.size());
 
-  iovec vector{const_cast<std::byte*>(bytes.data()), bytes.size()};
-  msghdr message{};
-  message.msg_iov = &vector;
-  message.msg_iovlen = 1;
-  alignas(cmsghdr) std::array<std::byte, kControlSize> control{};
-  if (!fds.empty()) {
-    message.msg_control = control.data();
-    message.msg_controllen = CMSG_SPACE(fds.size_bytes());
-    cmsghdr* header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(fds.size_bytes());
-    std::memcpy(CMSG_DATA(header), fds.data(), fds.size_bytes());
-  }
-
+  const int flags = MSG_NOSIGNAL | flags_of(wait);
   ssize_t sent;
   do {
-    sent = ::sendmsg(socket, &message, MSG_NOSIGNAL | (wait == Wait::no ? MSG_DONTWAIT : 0));
+    sent = fds.empty() ? ::send(socket, bytes.data(), bytes.size(), flags)
+                       : send_with(socket, bytes, fds, flags);
   } while (sent < 0 && errno == EINTR);
   if (sent < 0)
     return fail_errno(errno, "cannot send a record of {} bytes with {} descriptors", bytes.size(),

@@ -7,6 +7,8 @@
 
 #include <cstring>
 
+#include "ipc/client/process_id.h"
+
 namespace uarena::ipc {
 namespace {
 
@@ -16,10 +18,10 @@ bool says_gone(int code) {
 
 }  // namespace
 
-Channel::Channel(Fd socket) : socket_(std::move(socket)), process_(::getpid()) {}
+Channel::Channel(Fd socket) : socket_(std::move(socket)), process_(process_id()) {}
 
 Result<void> Channel::check_process() const {
-  if (::getpid() != process_)
+  if (process_id() != process_)
     return fail(ECHILD,
                 "this connection belongs to process {}, from which this one was forked: connect "
                 "anew, or uarena_close it here",
