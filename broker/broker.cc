@@ -74,7 +74,9 @@ Result<void> Broker::start(Inherited inherited, EstateEntries left) {
   const unsigned threads = options_.runner_threads != 0 ? options_.runner_threads : 2 * cpus;
   auto runners = RunnerPool::create(
       {threads, std::max(threads, kRunnerLimit), std::max(threads, kRunnersPerUid)},
-      [this](RunChannel& channel) { return run_requests_.serve(channel); });
+      [this](RunChannel& channel, Result<ipc::Record> record) {
+        return run_requests_.serve(channel, std::move(record));
+      });
   if (!runners) return std::unexpected(runners.error());
   runners_ = std::move(*runners);
   services_ = std::make_unique<Services>(Services{

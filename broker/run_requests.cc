@@ -92,9 +92,8 @@ void log_created(uint64_t client_id, const Arena& arena) {
        {"map_flags", fmt::format("{:#x}", arena.attr().map_flags)}});
 }
 
-bool RunRequests::serve(RunChannel& channel) {
+bool RunRequests::serve(RunChannel& channel, Result<Record> record) {
   const int socket = channel.socket.get();
-  auto record = ipc::peek_record(socket, ipc::Wait::no);
   if (!record) {
     if (record.error().code == EAGAIN) return true;
     if (record.error().code != ipc::kEndOfFile)
@@ -222,6 +221,7 @@ Result<Record> RunRequests::run(RunChannel& channel, Request& request) {
   const auto& body = std::get<uarena_prog_run>(request.body);
   const auto program = programs_.find(body.prog_id);
   if (!program) return fail(Why::not_found, ENOENT, "there is no program with id {}", body.prog_id);
+  channel.cpu = static_cast<int>(body.cpu) - 1;
   begin(channel, request, program->id);
   const auto payload = std::span(request.payload);
   auto result =

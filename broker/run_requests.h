@@ -18,7 +18,7 @@ class RunRequests {
   // RunnerPool::Handler: reads one record and answers it. What must not be carried out twice is
   // entered in the channel's slot before it is begun; what stands there already was begun by a
   // predecessor, and its outcome is unknown.
-  bool serve(RunChannel& channel);
+  bool serve(RunChannel& channel, Result<ipc::Record> record);
 
  private:
   std::optional<ipc::Record> reply_to(RunChannel& channel, ipc::Record&& record);

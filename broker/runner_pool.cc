@@ -1,22 +1,25 @@
 #include "broker/runner_pool.h"
 
-#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 
 #include <vector>
 
+#include "broker/near_caller.h"
 #include "ipc/base/log.h"
 #include "ipc/close_untrusted.h"
 
 namespace uarena::broker {
 namespace {
 
-constexpr int kIdleMs = 10'000;    // an extra runner with nothing to do ends after this
-constexpr long kStayNs = 200'000;  // a few times what waking a client and its next request take
+constexpr int kIdleMs = 10'000;  // an extra runner with nothing to do ends after this
+// How long a runner stays with its channel: a few times what waking a client and its next request
+// take. The kernel rounds it up to one of its ticks.
+constexpr timeval kStay{0, 200};
 constexpr uint64_t kStopMark = ~uint64_t{0};
 
 }  // namespace
@@ -69,6 +72,8 @@ void RunnerPool::start_thread() {
 
 Result<void> RunnerPool::adopt(RunChannel channel) {
   const int raw = channel.socket.get();
+  if (::setsockopt(raw, SOL_SOCKET, SO_RCVTIMEO, &kStay, sizeof kStay) != 0)
+    return fail_errno(errno, "cannot limit how long a run channel is read");
   std::lock_guard guard(lock_);
   const uint32_t uid = channel.client->uid;
   channel.client->channels.fetch_add(1);
@@ -160,16 +165,6 @@ std::optional<int> RunnerPool::end(int socket, uint32_t uid, bool goes_on) {
   return next;
 }
 
-// Whoever asks one thing after the other asks again at once. A runner that stays for it is woken by
-// the request itself, where the epoll set would wake whichever runner has waited longest. Others go
-// on meanwhile: it stays only while there are more runners.
-bool RunnerPool::asks_again(int socket) const {
-  if (idle_.load(std::memory_order_relaxed) == 0) return false;
-  pollfd wait{socket, POLLIN | POLLRDHUP, 0};
-  const timespec limit{0, kStayNs};
-  return ::ppoll(&wait, 1, &limit, nullptr) > 0;
-}
-
 // Another runner may have it at once, and end it.
 void RunnerPool::watch_again(int socket) {
   epoll_event event{};
@@ -185,6 +180,29 @@ void RunnerPool::leave() {
   ended_.notify_all();
 }
 
+// Requests of one channel, as long as one follows the other. Whose turn it is then: a channel that
+// had to wait for this uid's share.
+std::optional<int> RunnerPool::serve(int socket, NearCaller& near) {
+  for (auto record = ipc::peek_record(socket, ipc::Wait::no);;) {
+    RunChannel* const channel = begin(socket);
+    if (channel == nullptr) return std::nullopt;
+    const uint32_t uid = channel->client->uid;
+    const bool goes_on = handler_(*channel, std::move(record));
+    const int cpu = channel->cpu;
+    const std::optional<int> next = end(socket, uid, goes_on);
+    if (!goes_on) return next;
+    // Others go on meanwhile: it stays only while there are more runners.
+    if (!next && idle_.load(std::memory_order_relaxed) > 0) {
+      near.wait_near_untrusted(cpu);
+      record = ipc::peek_record(socket, ipc::Wait::yes);
+      near.done();
+      if (record || record.error().code != EAGAIN) continue;
+    }
+    watch_again(socket);
+    return next;
+  }
+}
+
 void RunnerPool::work() {
   ::pthread_setname_np(::pthread_self(), "runner");
   // What tells the daemon to stop is the control thread's; faults in programs are ours.
@@ -192,6 +210,7 @@ void RunnerPool::work() {
   ::sigemptyset(&stopping);
   for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGQUIT}) ::sigaddset(&stopping, signal);
   ::pthread_sigmask(SIG_BLOCK, &stopping, nullptr);
+  NearCaller near;
   for (;;) {
     epoll_event event{};
     const int ready = ::epoll_wait(epoll_.get(), &event, 1, kIdleMs);
@@ -205,17 +224,8 @@ void RunnerPool::work() {
       return;
     }
     if (idle_.fetch_sub(1) == 1 && running_.load() < size_.limit) start_thread();
-    std::optional<int> socket = static_cast<int>(event.data.u64);
-    while (socket && !stopping_) {
-      RunChannel* const channel = begin(*socket);
-      if (channel == nullptr) break;
-      const uint32_t uid = channel->client->uid;
-      const bool goes_on = handler_(*channel);
-      const std::optional<int> next = end(*socket, uid, goes_on);
-      if (goes_on && !next && asks_again(*socket)) continue;
-      if (goes_on) watch_again(*socket);
-      socket = next;
-    }
+    for (std::optional<int> socket = static_cast<int>(event.data.u64); socket && !stopping_;)
+      socket = serve(*socket, near);
     idle_.fetch_add(1);
   }
   std::lock_guard guard(lock_);

@@ -2,7 +2,8 @@
 // a run costs one wake-up and no hand-off. All wait on one epoll set; a channel is armed for one
 // event at a time, so its requests are answered in order. When every runner is busy another one is
 // started, up to a limit, and ends when it has been idle for a while. After an answer a runner
-// stays with its channel for a moment, since most clients ask again at once.
+// stays with its channel for a moment, since most clients ask again at once: it is then woken by
+// the request itself, where the epoll set would wake whichever runner has waited longest.
 //
 // No uid gets more runners than its share: what it asks beyond that waits in a line of its own. So
 // a client whose requests take long, or hang, slows others only through the machine's CPUs.
@@ -23,9 +24,12 @@
 #include "broker/estate.h"
 #include "ipc/base/fd.h"
 #include "ipc/base/result.h"
+#include "ipc/scm_rights.h"
 #include "jit/runtime.h"
 
 namespace uarena::broker {
+
+class NearCaller;
 
 // The other side of a run channel, shared with the session that opened it.
 struct RunClient {
@@ -44,12 +48,14 @@ struct RunChannel {
   std::shared_ptr<RunClient> client;
   LedgerSlot in_hand;  // where a successor sees what was begun
   EstateHold kept;     // the socket
+  int cpu = -1;        // where the caller of the latest request ran; -1: unknown
 };
 
 class RunnerPool {
  public:
-  // Handles one readable channel: reads one record and answers it. False: the channel is finished.
-  using Handler = std::function<bool(RunChannel& channel)>;
+  // Carries out one request, which is still in the channel's socket, answers it, and takes it out.
+  // The record is an error when none could be read. False: the channel is finished.
+  using Handler = std::function<bool(RunChannel& channel, Result<ipc::Record> record)>;
 
   struct Size {
     unsigned threads = 1;  // at least so many runners
@@ -82,7 +88,7 @@ class RunnerPool {
   void leave();
   RunChannel* begin(int socket);
   std::optional<int> end(int socket, uint32_t uid, bool goes_on);
-  bool asks_again(int socket) const;
+  std::optional<int> serve(int socket, NearCaller& near);
   void watch_again(int socket);
   RunChannel remove(int socket);
 

@@ -264,7 +264,7 @@ struct uarena_prog_run {
   uint32_t repeat; /* 0 counts as 1; at most UARENA_MAX_REPEAT */
   uint32_t ctx_size;
   uint32_t data_size;
-  uint32_t reserved; /* 0 */
+  uint32_t cpu; /* where the calling thread runs, + 1; 0: unknown. Only a hint */
 };
 #define UARENA_MAX_DATA 32768u
 #define UARENA_MAX_REPEAT 1000000u

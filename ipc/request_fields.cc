@@ -62,7 +62,6 @@ Result<void> check(uint16_t, const uarena_prog_load& m) {
 Result<void> check(uint16_t, const uarena_prog_run& m) {
   if (m.repeat > UARENA_MAX_REPEAT)
     return fail(EINVAL, "repeat is {}, allowed are 0..{}", m.repeat, UARENA_MAX_REPEAT);
-  if (m.reserved != 0) return fail(EINVAL, "reserved is {}, it must be 0", m.reserved);
   if (m.data_size > UARENA_MAX_DATA)
     return fail(EINVAL, "a packet of {} bytes is too large, allowed are 0..{}", m.data_size,
                 UARENA_MAX_DATA);

@@ -2,6 +2,8 @@
 // answer what the codec can't know.
 #include "ipc/client/inspect.h"
 
+#include <sched.h>
+
 #include "ipc/client/object_file.h"
 #include "ipc/client/received_file.h"
 
@@ -211,6 +213,7 @@ Result<RunAnswer> Inspector::run(uint64_t prog_id, std::span<const std::byte> ct
   request.repeat = repeat;
   request.ctx_size = static_cast<uint32_t>(ctx.size());
   request.data_size = static_cast<uint32_t>(data.size());
+  request.cpu = static_cast<uint32_t>(::sched_getcpu() + 1);
   std::vector<std::byte> payload(ctx.begin(), ctx.end());
   payload.insert(payload.end(), data.begin(), data.end());
   auto reply = ask_run<uarena_prog_run_reply>(*link_, UARENA_MSG_PROG_RUN, request, payload);

@@ -33,7 +33,7 @@ RunChannel channel(Fd socket, std::shared_ptr<RunClient> owner) {
 }
 
 // Answers a record with itself; "bye" ends the channel.
-bool echo(RunChannel& channel) {
+bool echo(RunChannel& channel, const Result<ipc::Record>&) {
   const int socket = channel.socket.get();
   char block[64];
   const ssize_t n = ::recv(socket, block, sizeof(block), MSG_DONTWAIT);
@@ -90,7 +90,7 @@ TEST(RunnerPool, DroppedClientLosesItsChannelsOnly) {
 // Every runner of the pool is busy, and yet another client is answered.
 TEST(RunnerPool, GrowsWhileAllAreBusy) {
   std::latch busy(2), release(1);
-  auto pool = RunnerPool::create({2, 8, 8}, [&](RunChannel& c) {
+  auto pool = RunnerPool::create({2, 8, 8}, [&](RunChannel& c, Result<ipc::Record> record) {
     if (c.client->client_id < 2) {
       char byte;
       if (::recv(c.socket.get(), &byte, 1, MSG_DONTWAIT) <= 0) return false;
@@ -98,7 +98,7 @@ TEST(RunnerPool, GrowsWhileAllAreBusy) {
       release.wait();
       return false;
     }
-    return echo(c);
+    return echo(c, record);
   });
   std::vector<Pair> pairs(3);
   for (size_t i = 0; i < pairs.size(); ++i)
@@ -116,9 +116,9 @@ class Greedy {
   static constexpr uint32_t kUid = 1000;
 
   RunnerPool::Handler handler() {
-    return [this](RunChannel& c) {
+    return [this](RunChannel& c, Result<ipc::Record> record) {
       const int socket = c.socket.get();
-      if (c.client->uid != kUid) return echo(c);
+      if (c.client->uid != kUid) return echo(c, record);
       char byte;
       if (::recv(socket, &byte, 1, MSG_DONTWAIT) <= 0) return false;
       ++begun;

@@ -21,7 +21,9 @@ class SessionTest : public ::testing::Test {
  protected:
   SessionTest()
       : faults_(uffd::FaultLoop::create(1).value()),
-        runners_(RunnerPool::create({1, 1, 1}, [](RunChannel&) { return false; }).value()),
+        runners_(
+            RunnerPool::create({1, 1, 1}, [](RunChannel&, Result<ipc::Record>) { return false; })
+                .value()),
         services_{arenas_,
                   programs_,
                   accounts_,
