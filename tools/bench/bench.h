@@ -3,6 +3,8 @@
 // to the next. Works are in works_*.cc; main.cc chooses, prints and writes the JSON.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -42,6 +44,8 @@ Result<Measured> measure(const Work& work, unsigned rounds);
 
 std::vector<Work> page_works(const std::string& socket);
 std::vector<Work> program_works(const std::string& socket, const std::string& bpf_directory);
+std::vector<Work> invoke_works(const std::string& socket, const std::string& bpf_directory,
+                               pid_t broker);
 std::vector<Work> code_works(const std::string& socket, const std::string& bpf_directory);
 std::vector<Work> verify_works(const std::string& bpf_directory);
 std::vector<Work> load_works(const std::string& bpf_directory);

@@ -72,6 +72,8 @@ int run(const std::vector<std::string>& names, unsigned rounds, const std::strin
   std::vector<bench::Work> works = bench::page_works(broker.socket());
   std::ranges::move(bench::program_works(broker.socket(), UARENA_BPF_DIR),
                     std::back_inserter(works));
+  std::ranges::move(bench::invoke_works(broker.socket(), UARENA_BPF_DIR, broker.pid()),
+                    std::back_inserter(works));
   std::ranges::move(bench::code_works(broker.socket(), UARENA_BPF_DIR), std::back_inserter(works));
   std::ranges::move(bench::verify_works(UARENA_BPF_DIR), std::back_inserter(works));
   std::ranges::move(bench::load_works(UARENA_BPF_DIR), std::back_inserter(works));
