@@ -362,8 +362,9 @@ Memory::Memory(jit::ProgramType type, uint64_t seed)
   // Ends where a comparison of the program may just fail.
   packet_bytes_.resize(static_cast<size_t>(ETH_HLEN + random.one_of(0, 0, 1, 2, 6, 16, 20, 50)));
   fill(random, packet_bytes_);
-  packet_ =
-      std::make_unique<jit::PacketContext>(*jit::PacketContext::create(type, {}, packet_bytes_));
+  packet_bytes_[12] = packet_bytes_[13] = std::byte{0};  // no protocol whose header must be there
+  packet_ = std::make_unique<jit::PacketContext>(
+      jit::PacketContext::create(type, {}, packet_bytes_).value());
 }
 
 void Memory::add(const jit::MapDef& def, std::span<std::byte> memory) {
