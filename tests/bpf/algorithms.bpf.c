@@ -1,7 +1,7 @@
 // What users write: a heap, a sort, a search, a tokenizer, a bitmap allocator, a ring of records.
 // Indices are kept in bounds by masks that the compiler can't take away, as programmers do it where
 // a comparison is not enough for the verifier. The counters begin at constants, so the kernel walks
-// heap_sort, stack_sort, search and records pass by pass and gives up; here they are accepted.
+// all programs but bits pass by pass and gives up; here they are accepted.
 #include "contexts.h"
 
 TEST_ARENA(TEST_PAGES, 0);
