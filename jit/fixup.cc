@@ -113,6 +113,9 @@ class Fixup {
       case kPseudoMapValue:
         value = value_address(map(at, low.imm), static_cast<uint32_t>(high.imm));
         break;
+      case kPseudoKfunc:
+        value = binding_.functions->kfunc(low.imm) != nullptr ? 1 : 0;
+        break;
       case kPseudoFunc:
         value = callback(at, low.imm);
         break;

@@ -191,6 +191,8 @@ std::string constant(std::span<const Insn> program, size_t at) {
       return fmt::format("r{} = map[idx:{}]", unsigned{i.dst}, low);
     case kPseudoMapValue:
       return fmt::format("r{} = map[idx:{}][0]+{}", unsigned{i.dst}, low, high);
+    case kPseudoKfunc:
+      return fmt::format("r{} = kfunc[idx:{}]", unsigned{i.dst}, low);
     default:
       return invalid(i);
   }

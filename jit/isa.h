@@ -82,6 +82,8 @@ inline constexpr uint8_t kPseudoMapFd =
     1;  // imm: index into Object::maps; the register becomes the map's pointer
 inline constexpr uint8_t kPseudoMapValue =
     2;  // imm: index into Object::maps; next imm: byte offset into its value
+inline constexpr uint8_t kPseudoKfunc =
+    3;  // imm: index into Object::kfuncs; the register is 1 if that is offered here, else 0
 inline constexpr uint8_t kPseudoFunc =
     4;  // imm: distance in instructions to the subprogram, from the next one: a callback
 inline constexpr uint8_t kPseudoCall =

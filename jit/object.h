@@ -62,7 +62,7 @@ struct MapDef {
   uint32_t value_type = 0;
 };
 
-// A kernel function that the object calls by name (an extern in .ksyms).
+// A kernel function that the object calls, or asks for, by name (an extern in .ksyms).
 struct KfuncRef {
   std::string name;
   bool weak = false;

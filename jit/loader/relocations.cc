@@ -152,14 +152,26 @@ class Resolver {
     switch (to_.btf.external(target.name)) {
       case BtfView::Extern::kconfig:
         return bind_kconfig(insn, second, target);
-      case BtfView::Extern::kernel_symbol:
       case BtfView::Extern::kernel_function:
-        return refuse("takes the address of '{}', a symbol of the kernel: only calls are supported",
+        return ask_for_kfunc(insn, second, target);
+      case BtfView::Extern::kernel_symbol:
+        return refuse("takes the address of '{}', a variable of the kernel, which is not there",
                       target.name);
       case BtfView::Extern::none:
         break;
     }
     return refuse("refers to '{}', which is not defined in the object", target.name);
+  }
+
+  // The address of a kernel function, of which programs want to know whether it is 0.
+  Result<void> ask_for_kfunc(Insn& insn, Insn& second, const ElfSymbol& target) {
+    if (insn.imm != 0 || second.imm != 0)
+      return refuse("takes the address of a part of '{}', a kernel function", target.name);
+    const auto index = index_of_kfunc(target);
+    if (!index) return std::unexpected(index.error());
+    insn.src = kPseudoKfunc;
+    insn.imm = *index;
+    return {};
   }
 
   Result<void> bind_kconfig(Insn& insn, Insn& second, const ElfSymbol& target) {
@@ -211,16 +223,23 @@ class Resolver {
     if (to_.btf.external(target.name) != BtfView::Extern::kernel_function)
       return refuse("calls '{}', which is neither defined in the object nor declared __ksym",
                     target.name);
-    const auto known = std::ranges::find(kfuncs_, target.name, &KfuncRef::name);
+    const auto index = index_of_kfunc(target);
+    if (!index) return std::unexpected(index.error());
     insn.src = kPseudoKfuncCall;
     insn.off = 0;
-    insn.imm = static_cast<int32_t>(known - kfuncs_.begin());
-    if (known != kfuncs_.end()) return {};
+    insn.imm = *index;
+    return {};
+  }
+
+  Result<int32_t> index_of_kfunc(const ElfSymbol& target) {
+    const auto known = std::ranges::find(kfuncs_, target.name, &KfuncRef::name);
+    const auto index = static_cast<int32_t>(known - kfuncs_.begin());
+    if (known != kfuncs_.end()) return index;
     if (kfuncs_.size() == kMaxKfuncs)
       return refuse("calls '{}': the object calls more than {} kernel functions", target.name,
                     kMaxKfuncs);
     kfuncs_.push_back({std::string(target.name), target.weak});
-    return {};
+    return index;
   }
 
   const ElfSymbol& symbol(const ElfReloc& reloc) const { return to_.elf.symbols[reloc.symbol]; }

@@ -174,6 +174,10 @@ Checked<> step_constant(Walk& walk) {
     case kPseudoMapFd:
       walk.reg(i.dst) = Reg::pointer(Kind::map_ptr, low);
       return {};
+    case kPseudoKfunc:
+      walk.reg(i.dst) =
+          Reg::scalar(Scalar::constant(walk.subject.functions.kfunc(i.imm) != nullptr ? 1U : 0U));
+      return {};
     case kPseudoFunc:
       walk.reg(i.dst) = Reg::pointer(
           Kind::callback, callback_target(walk.subject.cfg, walk.subject.program, walk.at));

@@ -71,12 +71,15 @@ Checked<> check_alu(size_t at, const Insn& i) {
   return {};
 }
 
+Checked<> check_kfunc(size_t at, const Object& object, const Insn& i) {
+  if (i.imm >= 0 && static_cast<size_t>(i.imm) < object.kfuncs.size()) return {};
+  return fault(at, EINVAL, "kernel function index {} of {}", i.imm, object.kfuncs.size());
+}
+
 Checked<> check_call(size_t at, const Object& object, const Insn& i) {
   if (uses_register(i.code) || i.dst != 0 || i.off != 0) return reserved(at, "BPF_CALL");
   if (i.src > kPseudoKfuncCall) return reserved(at, "BPF_CALL");
-  if (i.src == kPseudoKfuncCall &&
-      (i.imm < 0 || static_cast<size_t>(i.imm) >= object.kfuncs.size()))
-    return fault(at, EINVAL, "kernel function index {} of {}", i.imm, object.kfuncs.size());
+  if (i.src == kPseudoKfuncCall) return check_kfunc(at, object, i);
   return {};
 }
 
@@ -118,6 +121,7 @@ Checked<> check_constant(size_t at, const Object& object, const ProgramDef& prog
   if (auto ok = check_written(at, i.dst); !ok) return ok;
   if (i.src == 0) return {};
   if (i.src == kPseudoFunc && second.imm == 0) return {};  // where it leads is the graph's question
+  if (i.src == kPseudoKfunc && second.imm == 0) return check_kfunc(at, object, i);
   if (i.src > kPseudoMapValue || (i.src == kPseudoMapFd && second.imm != 0))
     return fault(at, EINVAL, "unrecognized bpf_ld_imm64 insn");
   if (i.imm < 0 || static_cast<size_t>(i.imm) >= object.maps.size())

@@ -137,6 +137,8 @@ std::string constant_text(const Object& object, const ProgramDef& program, size_
   if (i.src == kPseudoMapValue && index < object.maps.size())
     return fmt::format("r{} = map[{}][0]+{}", unsigned{i.dst}, object.maps[index].name,
                        static_cast<uint32_t>(program.insns[at + 1].imm));
+  if (i.src == kPseudoKfunc && index < object.kfuncs.size())
+    return fmt::format("r{} = {}", unsigned{i.dst}, object.kfuncs[index].name);
   if (i.src == kPseudoFunc) return fmt::format("r{} = func pc{:+}", unsigned{i.dst}, i.imm);
   return disassemble(program.insns, at);
 }

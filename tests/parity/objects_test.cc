@@ -216,6 +216,14 @@ TEST_P(Objects, Helpers) {
     }
 }
 
+TEST_P(Objects, FunctionsThatAreAskedFor) {
+  load("asks_for_functions", 4);
+  const auto context = run("asks", helpers_ctx{9, {}}, 7);
+  EXPECT_EQ(context.out[0], 1u);
+  EXPECT_EQ(context.out[1], 0u);
+  EXPECT_EQ(context.out[2], 1u);
+}
+
 TEST_P(Objects, Kfuncs) {
   load("kfuncs", 32);
   EXPECT_EQ(run("alloc_pages", kfunc_ctx{0, 3, -1, 0, 0}).result, at(0));

@@ -20,6 +20,9 @@ namespace {
 
 constexpr size_t kLogBytes = size_t{16} << 20;
 constexpr uint32_t kSleepable = uint32_t{1} << 4;  // BPF_F_SLEEPABLE: syscall programs must be
+// What libbpf writes into a call of a weak function that the kernel does not have, so that it is
+// refused where a path leads there, and only there.
+constexpr int32_t kNoHelper = 2002000000;
 
 struct FreeBtf {
   void operator()(btf* types) const { ::btf__free(types); }
@@ -37,9 +40,16 @@ Result<std::vector<jit::Insn>> bind(const KernelQuestion& question) {
       if (index >= question.object->kfuncs.size()) continue;  // the kernel has none either
       const std::string& name = question.object->kfuncs[index].name;
       const auto id = kernel_function_id(name);
-      if (!id) return fail(ENOENT, "the kernel has no function '{}'", name);
-      insn.imm = static_cast<int32_t>(*id);
+      if (!id && !question.object->kfuncs[index].weak)
+        return fail(ENOENT, "the kernel has no function '{}'", name);
+      if (!id) insn.src = 0;
+      insn.imm = id ? static_cast<int32_t>(*id) : kNoHelper;
     } else if (jit::is_ld_imm64(insn)) {
+      if (insn.src == jit::kPseudoKfunc && index < question.object->kfuncs.size()) {
+        const auto id = kernel_function_id(question.object->kfuncs[index].name);
+        insn.src = id ? BPF_PSEUDO_BTF_ID : 0;
+        insn.imm = static_cast<int32_t>(id.value_or(0));
+      }
       if (insn.src == jit::kPseudoMapFd || insn.src == jit::kPseudoMapValue)
         insn.imm = index < question.maps.size() ? question.maps[index] : -1;
       i++;

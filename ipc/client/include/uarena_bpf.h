@@ -42,6 +42,7 @@ typedef long long __s64;
 #define __weak __attribute__((weak))
 #define __noinline __attribute__((noinline))
 #define __ksym __attribute__((section(".ksyms")))
+#define __kconfig __attribute__((section(".kconfig")))
 #define __arg_arena __attribute__((btf_decl_tag("arg:arena")))
 
 #define BPF_MAP_TYPE_ARRAY 2

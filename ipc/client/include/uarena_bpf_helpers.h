@@ -30,6 +30,9 @@
 #define BPF_MAP_TYPE_LRU_HASH 9
 #define BPF_MAP_TYPE_RINGBUF 27
 
+/* Whether a function declared __ksym __weak is there. */
+#define bpf_ksym_exists(function) ((function) != NULL)
+
 /* Maps. What lookup returns is inside the map, or NULL; it stays valid until the run ends, but an
  * element of a hash may become another one's. flags of update: */
 #define BPF_ANY 0     /* create or replace */
@@ -136,6 +139,24 @@ static long (*const bpf_snprintf)(char *str, __u32 str_size, const char *fmt, __
 static long (*const bpf_trace_printk)(const char *fmt, __u32 fmt_size, ...) = (void *)6;
 static long (*const bpf_trace_vprintk)(const char *fmt, __u32 fmt_size, const void *data,
                                        __u32 data_size) = (void *)177;
+
+/* The program's stdout and stderr, for `uarena prog log --stream`: what they are given and no newline
+ * of their own; -ENOENT for other streams. A kernel may have the one, the other, or both. */
+#define BPF_STDOUT 1
+#define BPF_STDERR 2
+int bpf_stream_vprintk(int stream_id, const char *format, const void *values,
+                       __u32 values_size) __ksym __weak;
+int bpf_stream_vprintk_impl(int stream_id, const char *format, const void *values,
+                            __u32 values_size, void *none) __ksym __weak;
+#define bpf_stream_printk(stream, format, ...)                                              \
+  ({                                                                                        \
+    static const char uarena_format[] = format;                                             \
+    __u64 uarena_values[] = {UARENA_U64S(__VA_ARGS__)};                                     \
+    bpf_ksym_exists(bpf_stream_vprintk)                                                     \
+        ? bpf_stream_vprintk(stream, uarena_format, uarena_values, sizeof(uarena_values))   \
+        : bpf_stream_vprintk_impl(stream, uarena_format, uarena_values,                     \
+                                  sizeof(uarena_values), NULL);                             \
+  })
 
 /* A line for `uarena prog log`; up to 12 values. */
 #define bpf_printk(format, ...)                                                             \

@@ -46,7 +46,16 @@ TEST(Declared, EveryHelperThatIsDeclaredIsOffered) {
   }
 }
 
-// Kernel functions, by name alone.
+TEST(Declared, EveryKernelFunction) {
+  const std::string text = headers();
+  for (const FunctionDesc& function : catalogue()) {
+    if (function.helper != 0) continue;
+    const std::regex declaration(fmt::format(R"(\b{}\([^;()]*\)\s+__ksym __weak;)", function.name));
+    EXPECT_TRUE(std::regex_search(text, declaration)) << function.name;
+  }
+}
+
+// By name alone.
 TEST(Declared, EveryKernelFunctionIsKnown) {
   const std::string text = headers();
   const std::regex declaration(R"((\w+)\([^;()]*\)\s+__ksym __weak;)");

@@ -42,7 +42,6 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{"kconfig_type", EINVAL, "'CONFIG_SMP', a .kconfig value that is a yes or no"},
         Refused{"kconfig_unknown", EINVAL,
                 "'CONFIG_OF_ANOTHER_WORLD', a .kconfig value that is not"},
-        Refused{"kernel_function_address", EINVAL, "the address of 'bpf_arena_reserve_pages'"},
         Refused{"kernel_symbol", EINVAL, "the address of 'some_variable'"},
         Refused{"other_map", EINVAL, "uses map 'queue' of type 22"},
         Refused{"two_locks", E2BIG, "the value of map 'map' has more than one bpf_spin_lock"},
