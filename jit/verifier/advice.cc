@@ -127,8 +127,12 @@ constexpr Row kAdvice[] = {
      "exchange loop"},
     // Functions.
     {"program of this type cannot use helper",
-     "see uarena-prog for what is offered; what needs the kernel's own data has no counterpart"},
-    {"call to kernel function", "see uarena-prog for the kernel functions that are offered"},
+     "uarena_bpf_helpers.h declares all that are offered; what needs the kernel's own data has no "
+     "counterpart"},
+    {"call to kernel function",
+     "uarena_bpf_helpers.h declares all that are offered; where a program can do without it, call "
+     "it "
+     "behind if (bpf_ksym_exists(function))"},
     {"cannot pass map_type", "the helper works on another type of map"},
     {"type=", "pass what the function expects: look at its declaration"},
     {"is not a scalar", "pass a number"},

@@ -14,14 +14,6 @@ constexpr int64_t kMaxErrno = 4095;
 // More is held by no ordinary program: only by a loop that takes something at each pass.
 constexpr size_t kMaxHeld = 64;
 
-std::string offered(const Subject& subject) {
-  std::string names;
-  for (const FunctionDesc* kfunc : subject.functions.kfuncs)
-    if (kfunc != nullptr) names += (names.empty() ? "" : ", ") + std::string(kfunc->name);
-  return names.empty() ? "kernel functions: bpf_arena_alloc_pages and the other arena functions"
-                       : "of the kernel functions that this object calls: " + names;
-}
-
 Checked<const FunctionDesc*> called(Walk& walk) {
   const Insn& i = walk.insn();
   const Subject& subject = walk.subject;
@@ -32,8 +24,8 @@ Checked<const FunctionDesc*> called(Walk& walk) {
   if (helper)
     return walk.fail(EINVAL, "program of this type cannot use helper {}#{}: it is not offered",
                      helper_name(i.imm), i.imm);
-  return walk.fail(EINVAL, "call to kernel function `{}`: not offered; offered are {}",
-                   subject.object.kfuncs[static_cast<size_t>(i.imm)].name, offered(subject));
+  return walk.fail(EINVAL, "call to kernel function `{}`: it is not offered",
+                   subject.object.kfuncs[static_cast<size_t>(i.imm)].name);
 }
 
 // An element of the map, or NULL; never NULL where the path knows that the array has the element.

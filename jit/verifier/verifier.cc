@@ -32,7 +32,7 @@ Checked<ProgramType> type_of(const ProgramDef& program) {
   if (type) return *type;
   return verifier::fault(0, EINVAL,
                          "program `{}` is in section \"{}\"; supported are syscall, socket, tc, "
-                         "classifier, tcx/…, xdp, raw_tp/… and raw_tracepoint/…",
+                         "tcx, classifier, xdp, raw_tp and raw_tracepoint",
                          program.name, program.section);
 }
 
