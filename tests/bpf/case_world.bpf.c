@@ -2,25 +2,8 @@
 // kernel functions, and functions whose types matter. None of these programs runs; a case brings
 // its own instructions and takes the rest from here.
 #include "contexts.h"
+#include "uarena_bpf_helpers.h"
 
-#define BPF_MAP_TYPE_HASH 1
-#define BPF_MAP_TYPE_PERCPU_ARRAY 6
-#define BPF_MAP_TYPE_LRU_HASH 9
-#define BPF_MAP_TYPE_RINGBUF 27
-
-// As the kernel's headers have them; it knows them by name and size.
-struct bpf_spin_lock {
-  __u32 val;
-};
-struct bpf_res_spin_lock {
-  __u32 val;
-};
-struct bpf_timer {
-  __u64 opaque[2];
-};
-struct bpf_iter_num {
-  __u64 opaque[1];
-};
 struct __sk_buff {
   __u32 len;
 };
@@ -84,17 +67,6 @@ const volatile __u32 constants[4] = {5};
 const char text[16] SEC(".rodata.text") = "%d and %d";
 const char unended[8] SEC(".rodata.unended") = {'u', 'n', 'e', 'n', 'd', 'e', 'd', '!'};
 
-int bpf_iter_num_new(struct bpf_iter_num* it, int start, int end) __ksym __weak;
-int* bpf_iter_num_next(struct bpf_iter_num* it) __ksym __weak;
-void bpf_iter_num_destroy(struct bpf_iter_num* it) __ksym __weak;
-void bpf_preempt_disable(void) __ksym __weak;
-void bpf_preempt_enable(void) __ksym __weak;
-void bpf_local_irq_save(unsigned long* flags) __ksym __weak;
-void bpf_local_irq_restore(unsigned long* flags) __ksym __weak;
-void bpf_rcu_read_lock(void) __ksym __weak;
-void bpf_rcu_read_unlock(void) __ksym __weak;
-int bpf_res_spin_lock(struct bpf_res_spin_lock* lock) __ksym __weak;
-void bpf_res_spin_unlock(struct bpf_res_spin_lock* lock) __ksym __weak;
 // The kernel has this one; nobody here offers it.
 void* bpf_task_from_pid(int pid) __ksym __weak;
 

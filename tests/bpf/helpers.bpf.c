@@ -1,46 +1,7 @@
 // Helpers, kernel functions and maps beside the arena: what they return for good and bad arguments.
 // Each program writes its results into the context, one after the other.
 #include "contexts.h"
-
-struct bpf_spin_lock {
-  __u32 val;
-};
-
-static void* (*bpf_map_lookup_elem)(void* map, const void* key) = (void*)1;
-static long (*bpf_map_update_elem)(void* map, const void* key, const void* value,
-                                   __u64 flags) = (void*)2;
-static long (*bpf_map_delete_elem)(void* map, const void* key) = (void*)3;
-static __u64 (*bpf_ktime_get_ns)(void) = (void*)5;
-static __u32 (*bpf_get_smp_processor_id)(void) = (void*)8;
-static long (*bpf_spin_lock)(struct bpf_spin_lock* lock) = (void*)93;
-static long (*bpf_spin_unlock)(struct bpf_spin_lock* lock) = (void*)94;
-static long (*bpf_probe_read_kernel)(void* to, __u32 size, const void* from) = (void*)113;
-static long (*bpf_probe_read_kernel_str)(void* to, __u32 size, const void* from) = (void*)115;
-static long (*bpf_ringbuf_output)(void* ring, void* data, __u64 size, __u64 flags) = (void*)130;
-static void* (*bpf_ringbuf_reserve)(void* ring, __u64 size, __u64 flags) = (void*)131;
-static void (*bpf_ringbuf_submit)(void* record, __u64 flags) = (void*)132;
-static void (*bpf_ringbuf_discard)(void* record, __u64 flags) = (void*)133;
-static __u64 (*bpf_ringbuf_query)(void* ring, __u64 flags) = (void*)134;
-static long (*bpf_for_each_map_elem)(void* map, void* callback, void* ctx,
-                                     __u64 flags) = (void*)164;
-static long (*bpf_snprintf)(char* to, __u32 size, const char* format, __u64* data,
-                            __u32 bytes) = (void*)165;
-static long (*bpf_loop)(__u32 loops, void* callback, void* ctx, __u64 flags) = (void*)181;
-static long (*bpf_strncmp)(const char* a, __u32 size, const char* b) = (void*)182;
-static void* (*bpf_map_lookup_percpu_elem)(void* map, const void* key, __u32 cpu) = (void*)195;
-
-struct bpf_iter_num {
-  __u64 opaque[1];
-} __attribute__((aligned(8)));
-int bpf_iter_num_new(struct bpf_iter_num* it, int start, int end) __ksym __weak;
-int* bpf_iter_num_next(struct bpf_iter_num* it) __ksym __weak;
-void bpf_iter_num_destroy(struct bpf_iter_num* it) __ksym __weak;
-void bpf_preempt_disable(void) __ksym __weak;
-void bpf_preempt_enable(void) __ksym __weak;
-void bpf_local_irq_save(unsigned long* flags) __ksym __weak;
-void bpf_local_irq_restore(unsigned long* flags) __ksym __weak;
-void bpf_rcu_read_lock(void) __ksym __weak;
-void bpf_rcu_read_unlock(void) __ksym __weak;
+#include "uarena_bpf_helpers.h"
 
 struct locked {
   __u64 before;
@@ -53,37 +14,37 @@ struct locked {
 
 TEST_ARENA(TEST_PAGES, 0);
 struct {
-  __uint(type, 2);  // array
+  __uint(type, BPF_MAP_TYPE_ARRAY);
   __uint(max_entries, 4);
   __type(key, __u32);
   __type(value, __u64);
 } array SEC(".maps");
 struct {
-  __uint(type, 6);  // per-CPU array
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
   __uint(max_entries, 2);
   __type(key, __u32);
   __type(value, __u64);
 } percpu SEC(".maps");
 struct {
-  __uint(type, 1);  // hash
+  __uint(type, BPF_MAP_TYPE_HASH);
   __uint(max_entries, 3);
   __type(key, __u64);
   __type(value, __u64);
 } hash SEC(".maps");
 struct {
-  __uint(type, 9);  // LRU hash
+  __uint(type, BPF_MAP_TYPE_LRU_HASH);
   __uint(max_entries, 64);
   __type(key, __u32);
   __type(value, __u64);
 } lru SEC(".maps");
 struct {
-  __uint(type, 2);
+  __uint(type, BPF_MAP_TYPE_ARRAY);
   __uint(max_entries, 1);
   __type(key, __u32);
   __type(value, struct locked);
 } locks SEC(".maps");
 struct {
-  __uint(type, 27);  // ring buffer
+  __uint(type, BPF_MAP_TYPE_RINGBUF);
   __uint(max_entries, 4096);
 } ring SEC(".maps");
 

@@ -1,7 +1,6 @@
 // Values of the kernel's configuration, in all the types that they can have.
 #include "contexts.h"
 
-#define __kconfig __attribute__((section(".kconfig")))
 enum libbpf_tristate { TRI_NO, TRI_MODULE, TRI_YES };
 
 extern unsigned long CONFIG_HZ __kconfig;

@@ -1,19 +1,6 @@
 // Maps of every kind with contents that a successor of the broker takes over.
 #include "contexts.h"
-
-struct bpf_timer {
-  __u64 opaque[2];
-} __attribute__((aligned(8)));
-
-static void* (*bpf_map_lookup_elem)(void* map, const void* key) = (void*)1;
-static long (*bpf_map_update_elem)(void* map, const void* key, const void* value,
-                                   __u64 flags) = (void*)2;
-static long (*bpf_map_delete_elem)(void* map, const void* key) = (void*)3;
-static long (*bpf_ringbuf_output)(void* ring, void* data, __u64 size, __u64 flags) = (void*)130;
-static __u64 (*bpf_ringbuf_query)(void* ring, __u64 flags) = (void*)134;
-static long (*bpf_timer_init)(struct bpf_timer* timer, void* map, __u64 flags) = (void*)169;
-static long (*bpf_timer_set_callback)(struct bpf_timer* timer, void* callback) = (void*)170;
-static long (*bpf_timer_start)(struct bpf_timer* timer, __u64 ns, __u64 flags) = (void*)171;
+#include "uarena_bpf_helpers.h"
 
 struct timed {
   __u64 fired;

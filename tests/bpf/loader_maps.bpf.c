@@ -1,22 +1,9 @@
 // Maps of every kind that programs can use, and values with locks and timers in them: at the top,
 // nested, in an array of one, in a section of variables. It is loaded, not run.
 #include "contexts.h"
+#include "uarena_bpf_helpers.h"
 
-#define BPF_MAP_TYPE_HASH 1
-#define BPF_MAP_TYPE_PERCPU_ARRAY 6
-#define BPF_MAP_TYPE_LRU_HASH 9
 #define BPF_MAP_TYPE_QUEUE 22
-#define BPF_MAP_TYPE_RINGBUF 27
-
-struct bpf_spin_lock {
-  __u32 val;
-};
-struct bpf_res_spin_lock {
-  __u32 val;
-};
-struct bpf_timer {
-  __u64 opaque[2];
-} __attribute__((aligned(8)));
 
 #define MAP(name, kind, entries, key_type, value_type) \
   struct {                                             \

@@ -1,25 +1,16 @@
 // What a program writes to its streams, and what is reported there of it.
 #include "contexts.h"
-
-int bpf_stream_vprintk(int stream_id, const char* format, const void* args,
-                       __u32 bytes) __ksym __weak;
+#include "uarena_bpf_helpers.h"
 
 TEST_ARENA(TEST_PAGES, 0);
-
-#define WRITE(stream, format, ...)                        \
-  ({                                                      \
-    static const char text[] = format;                    \
-    __u64 data[] = {__VA_ARGS__};                         \
-    bpf_stream_vprintk(stream, text, data, sizeof(data)); \
-  })
 
 SEC("syscall")
 int hello(struct loop_ctx* ctx) {
   char who[8] = "world";
-  ctx->turns = WRITE(3, "%d", 1);
-  WRITE(1, "hello %s, ", (__u64)who);
-  WRITE(1, "%d times\n", ctx->limit);
-  return WRITE(2, "to be seen\n", 0);
+  ctx->turns = bpf_stream_printk(3, "%d", 1);
+  bpf_stream_printk(BPF_STDOUT, "hello %s, ", (__u64)who);
+  bpf_stream_printk(BPF_STDOUT, "%d times\n", ctx->limit);
+  return bpf_stream_printk(BPF_STDERR, "to be seen\n");
 }
 
 static __attribute__((noinline)) __u64 peek(__u64 __arena* at) { return *at; }

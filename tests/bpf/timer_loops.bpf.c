@@ -1,15 +1,6 @@
 // Callbacks of timers that take long or for ever; the requests are those of timers.bpf.c.
 #include "contexts.h"
-
-struct bpf_timer {
-  __u64 opaque[2];
-} __attribute__((aligned(8)));
-
-static void* (*bpf_map_lookup_elem)(void* map, const void* key) = (void*)1;
-static long (*bpf_timer_init)(struct bpf_timer* timer, void* map, __u64 flags) = (void*)169;
-static long (*bpf_timer_set_callback)(struct bpf_timer* timer, void* callback) = (void*)170;
-static long (*bpf_timer_start)(struct bpf_timer* timer, __u64 ns, __u64 flags) = (void*)171;
-static long (*bpf_timer_cancel)(struct bpf_timer* timer) = (void*)172;
+#include "uarena_bpf_helpers.h"
 
 struct timed {
   __u64 fired;

@@ -1,19 +1,7 @@
 // Timers in the values of an array and of a hash: each operation is a request in the context, so
 // that a test can make any order of them. What the callbacks see is counted in the value.
 #include "contexts.h"
-
-struct bpf_timer {
-  __u64 opaque[2];
-} __attribute__((aligned(8)));
-
-static void* (*bpf_map_lookup_elem)(void* map, const void* key) = (void*)1;
-static long (*bpf_map_update_elem)(void* map, const void* key, const void* value,
-                                   __u64 flags) = (void*)2;
-static long (*bpf_map_delete_elem)(void* map, const void* key) = (void*)3;
-static long (*bpf_timer_init)(struct bpf_timer* timer, void* map, __u64 flags) = (void*)169;
-static long (*bpf_timer_set_callback)(struct bpf_timer* timer, void* callback) = (void*)170;
-static long (*bpf_timer_start)(struct bpf_timer* timer, __u64 ns, __u64 flags) = (void*)171;
-static long (*bpf_timer_cancel)(struct bpf_timer* timer) = (void*)172;
+#include "uarena_bpf_helpers.h"
 
 struct timed {
   __u64 fired;
@@ -22,13 +10,13 @@ struct timed {
   struct bpf_timer timer;
 };
 struct {
-  __uint(type, 2);  // array
+  __uint(type, BPF_MAP_TYPE_ARRAY);
   __uint(max_entries, 3);
   __type(key, __u32);
   __type(value, struct timed);
 } array SEC(".maps");
 struct {
-  __uint(type, 1);  // hash
+  __uint(type, BPF_MAP_TYPE_HASH);
   __uint(max_entries, 3);
   __type(key, __u32);
   __type(value, struct timed);

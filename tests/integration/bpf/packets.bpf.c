@@ -1,9 +1,5 @@
 // Programs that look at a packet, and that print: what the command passes in, and what it shows.
-#include "uarena_bpf.h"
-
-static long (*bpf_trace_printk)(const char* format, __u32 bytes, ...) = (void*)6;
-int bpf_stream_vprintk(int stream_id, const char* format, const void* args,
-                       __u32 bytes) __ksym __weak;
+#include "uarena_bpf_helpers.h"
 
 struct xdp_md {
   __u32 data;
