@@ -51,6 +51,17 @@ struct Services {
   };
 };
 
+// What a connection is charged for, besides what it asks for.
+struct SessionCharges {
+  static constexpr uint64_t kDescriptors = 2;  // the socket, and the process's pidfd
+  static Result<SessionCharges> take(Account& account);
+  // A predecessor's client is not lost to a limit.
+  static SessionCharges take_anyway(Account& account);
+
+  Charge connection;
+  Charge descriptors;
+};
+
 class Session {
  public:
   using Time = ipc::Handshake::Time;
@@ -59,7 +70,7 @@ class Session {
   static constexpr size_t kMaxSlowCalls = 64;
 
   // `socket` is the control connection, which stays the caller's; the estate gets a copy of it.
-  Session(Services& services, uint64_t client_id, ipc::PeerCredentials peer, Charge charge,
+  Session(Services& services, uint64_t client_id, ipc::PeerCredentials peer, SessionCharges charges,
           Time now, int socket);
   ~Session();
   Session(const Session&) = delete;
@@ -97,6 +108,7 @@ class Session {
     std::shared_ptr<uffd::FaultCounters> counters;
     bool full = false;
     EstateHold kept;  // the userfaultfd
+    Charge descriptor;
   };
   struct Arming;
   struct Armed {
@@ -135,7 +147,7 @@ class Session {
   Services& services_;
   uint64_t client_id_;
   ipc::PeerCredentials peer_;
-  Charge charge_;
+  SessionCharges charges_;
   ipc::Handshake handshake_;
   int socket_;
   EstateHold kept_;       // the control connection, once greeted
