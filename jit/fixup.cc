@@ -114,6 +114,7 @@ class Fixup {
         value = value_address(map(at, low.imm), static_cast<uint32_t>(high.imm));
         break;
       case kPseudoKfunc:
+        UARENA_ASSERT(binding_.functions != nullptr, "instruction {}: no functions are bound", at);
         value = binding_.functions->kfunc(low.imm) != nullptr ? 1 : 0;
         break;
       case kPseudoFunc:

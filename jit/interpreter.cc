@@ -247,6 +247,7 @@ class Frame {
         if (--may_goto_.count != 0 && --run_.turns_left != 0) return next;
         if (renew_may_goto(reinterpret_cast<uint64_t>(&may_goto_), &run_)) return next;
         if (run_.ended) run_.end(static_cast<uint32_t>(pc));
+        if (run_.may_goto_at == RunContext::kNowhere) run_.may_goto_at = static_cast<uint32_t>(pc);
         return target(insn, next);
       default:
         break;

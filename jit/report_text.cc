@@ -52,8 +52,10 @@ std::string text_of_time_out(const Executable& program, const RunContext& run) {
   else if (run.may_goto_expired)
     text = "ERROR: Timeout detected for may_goto instruction\n";
   if (text.empty()) return text;
-  return text + who(static_cast<unsigned>(::sched_getcpu()), run.caller ? *run.caller : Caller{},
-                    run.caller == nullptr);
+  text += who(static_cast<unsigned>(::sched_getcpu()), run.caller ? *run.caller : Caller{},
+              run.caller == nullptr);
+  if (!run.ended) text += fmt::format("Call trace:\n  {}\n", program.place_of(run.may_goto_at));
+  return text;
 }
 
 }  // namespace uarena::jit

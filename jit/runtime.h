@@ -79,6 +79,7 @@ struct RunContext {
   std::span<std::byte> ctx;         // what R1 points to
   std::atomic<uint64_t> faults{0};  // accesses to absent pages, loads and stores
   bool may_goto_expired = false;    // a may_goto ran into its 250 ms, or into the run's limit
+  uint32_t may_goto_at = kNowhere;  // the first that did, an instruction
   uint64_t turns_after_limit = 0;   // of may_gotos, after the run's limit
 
   // What bounds the run (turns.h). While compiled code runs, the number is in a register.

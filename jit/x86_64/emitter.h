@@ -57,6 +57,7 @@ class Emitter : private Xbyak::CodeGenerator {
     size_t insn = 0;
     Xbyak::Label entry;
     Xbyak::Label resume;
+    Xbyak::Label leave;  // may_goto: where the run has ended
   };
 
   // emitter.cc
@@ -124,6 +125,7 @@ class Emitter : private Xbyak::CodeGenerator {
   void emit_turn(size_t at);
   void emit_may_goto(size_t at);
   void emit_check_ended(size_t at);
+  void emit_note_place(size_t member, size_t at);
   void emit_leave_here(size_t at);
   SlowPath& add_slow_path(SlowPath::Kind kind, size_t at);
   void emit_slow_paths();

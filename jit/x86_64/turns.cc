@@ -108,7 +108,10 @@ void Emitter::emit_slow_path(SlowPath& slow) {
       jnz(slow.resume, T_NEAR);
       mov(r10, qword[rbp + kRunSlot]);
       cmp(byte[r10 + offsetof(RunContext, ended)], 0);
-      jz(insn_labels_[jump_target(slow.insn)], T_NEAR);
+      jnz(slow.leave, T_NEAR);
+      emit_note_place(offsetof(RunContext, may_goto_at), slow.insn);
+      jmp(insn_labels_[jump_target(slow.insn)], T_NEAR);
+      L(slow.leave);
       return emit_leave_here(slow.insn);
     case SlowPath::Kind::no_function:
       mov(r10, qword[rbp + kRunSlot]);
@@ -119,12 +122,19 @@ void Emitter::emit_slow_path(SlowPath& slow) {
   }
 }
 
+// Into a member of the run, r10, unless a place is there.
+void Emitter::emit_note_place(size_t member, size_t at) {
+  const Xbyak::Address where = dword[r10 + member];
+  Xbyak::Label noted;
+  cmp(where, RunContext::kNowhere);
+  jnz(noted);
+  mov(where, static_cast<uint32_t>(at));
+  L(noted);
+}
+
 // Whoever ended the run, r10, may know nothing of where that was.
 void Emitter::emit_leave_here(size_t at) {
-  const Xbyak::Address where = dword[r10 + offsetof(RunContext, ended_at)];
-  cmp(where, RunContext::kNowhere);
-  jnz(leave_label_, T_NEAR);
-  mov(where, static_cast<uint32_t>(at));
+  emit_note_place(offsetof(RunContext, ended_at), at);
   jmp(leave_label_, T_NEAR);
 }
 

@@ -121,8 +121,11 @@ TEST_P(Streams, TimeThatRanOutIsReported) {
   EXPECT_EQ(lines[1], "CPU: N UID: 7 PID: 42 Comm: tester");
   EXPECT_TRUE(run("too_long", ctx));
   lines = lines_of(err("too_long"));
-  ASSERT_EQ(lines.size(), 2u);
+  ASSERT_EQ(lines.size(), 4u);
   EXPECT_EQ(lines[0], "ERROR: Timeout detected for may_goto instruction");
+  EXPECT_EQ(lines[2], "Call trace:");
+  EXPECT_TRUE(lines[3].starts_with("  insn ")) << lines[3];
+  EXPECT_NE(lines[3].find("while (can_loop) ctx->turns++;"), std::string::npos) << lines[3];
 }
 
 INSTANTIATE_TEST_SUITE_P(Executors, Streams,
