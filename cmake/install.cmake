@@ -25,7 +25,8 @@ install(TARGETS uarena uarena_static EXPORT uarenaTargets
         LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
         INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(FILES ipc/client/include/uarena.h ipc/client/include/uarena.hpp
-              ipc/client/include/uarena_bpf.h ipc/client/include/uarena_bpf_helpers.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+              ipc/client/include/uarena_bpf.h ipc/client/include/uarena_bpf_helpers.h
+              ipc/client/include/uarena_bpf_contexts.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(EXPORT uarenaTargets NAMESPACE uarena:: DESTINATION ${UARENA_CMAKE_DIR})
 configure_package_config_file(cmake/uarenaConfig.cmake.in ${CMAKE_BINARY_DIR}/uarenaConfig.cmake
                               INSTALL_DESTINATION ${UARENA_CMAKE_DIR})

@@ -4,13 +4,10 @@
 // live kernel, too.
 #include "parser.h"
 
+#include "uarena_bpf_contexts.h"
 #include "uarena_bpf_helpers.h"
 
 struct packet_facts facts SEC(".bss.facts");
-
-struct xdp_md {
-  __u32 data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex;
-};
 
 // Where reading goes on, and how many bytes of TCP options are left. Both are variables in memory,
 // of which the verifier knows nothing when it comes round a loop: so it need not walk each turn.

@@ -169,10 +169,10 @@ int uarena_prog_run(uarena_conn *conn, uint64_t prog_id, void *ctx, size_t ctx_s
 struct uarena_test_run {
   /* In and out, as the program left it. syscall: its context; tc and socket: the beginning of a
    * struct __sk_buff; xdp: of a struct xdp_md; raw_tp: up to 12 arguments of 8 bytes. NULL with size
-   * 0: none, or zeros where the program has one. At most 64 KiB. */
+   * 0: none, or zeros where the program has one. At most 65535 bytes. */
   void *ctx;
   size_t ctx_size;
-  /* In and out, for tc, socket and xdp: the packet from its Ethernet header on, at least 14 bytes. */
+  /* In and out, for tc, socket and xdp: the packet from its Ethernet header on, 14..32768 bytes. */
   void *data;
   size_t data_size;
   uint32_t repeat;      /* 0 and 1: once; each run begins with what the one before has left */

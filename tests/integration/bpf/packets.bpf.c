@@ -1,19 +1,6 @@
 // Programs that look at a packet, and that print: what the command passes in, and what it shows.
+#include "uarena_bpf_contexts.h"
 #include "uarena_bpf_helpers.h"
-
-struct xdp_md {
-  __u32 data;
-  __u32 data_end;
-  __u32 data_meta;
-  __u32 ingress_ifindex;
-  __u32 rx_queue_index;
-  __u32 egress_ifindex;
-};
-struct __sk_buff {
-  __u32 len;
-  __u32 pkt_type;
-  __u32 mark;
-};
 
 // Counts in the last byte of an Ethernet header.
 SEC("xdp")
@@ -36,8 +23,8 @@ int print(struct __sk_buff* skb) {
   char name[8] = "packet";
   __u64 data[] = {(__u64)name};
   bpf_trace_printk(line, sizeof line, name, skb->len);
-  bpf_stream_vprintk(1, text, data, sizeof data);
-  return bpf_stream_vprintk(2, text, data, sizeof data);
+  bpf_stream_vprintk(BPF_STDOUT, text, data, sizeof data);
+  return bpf_stream_vprintk(BPF_STDERR, text, data, sizeof data);
 }
 
 char _license[] SEC("license") = "Dual MIT/GPL";
