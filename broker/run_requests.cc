@@ -137,7 +137,7 @@ Result<Record> RunRequests::answer(RunChannel& channel, Request& request, Fd* te
     case UARENA_MSG_PROG_RUN:
       return run(channel, request);
     case UARENA_MSG_PROG_DUMP:
-      return dump(request);
+      return dump(channel, request);
     case UARENA_MSG_PROG_UNLOAD:
       return unload(channel, request);
     case UARENA_MSG_PAGE_ALLOC:
@@ -238,13 +238,20 @@ Result<Record> RunRequests::run(RunChannel& channel, Request& request) {
   return ipc::make_reply(request.type, request.seq, reply, request.payload);
 }
 
-Result<Record> RunRequests::dump(Request& request) {
+// Machine code has the broker's addresses in it, and what blinding has made of constants.
+Result<Record> RunRequests::dump(const RunChannel& channel, Request& request) {
   const auto& body = std::get<uarena_prog_ref>(request.body);
   const auto program = programs_.find(body.prog_id);
   if (!program) return fail(Why::not_found, ENOENT, "there is no program with id {}", body.prog_id);
   if (body.what == UARENA_DUMP_JITED && program->executable->code_bytes() == 0)
     return fail(EOPNOTSUPP, "program {} runs in the interpreter: it has no machine code",
                 program->name);
+  const uint32_t uid = channel.client->uid;
+  if (body.what == UARENA_DUMP_JITED && uid != 0 && uid != ::geteuid())
+    return fail(Why::permission, EPERM,
+                "uid {} may not see machine code, which has the broker's addresses in it: allowed "
+                "are root and uid {}",
+                uid, ::geteuid());
   const auto [text, dropped, end] = dumped(*program, body.what);
   uarena_text_reply reply{};
   reply.bytes = text.size();

@@ -25,7 +25,7 @@ class RunRequests {
   Result<ipc::Record> answer(RunChannel& channel, ipc::Request& request, Fd* text);
   Result<ipc::Record> load(RunChannel& channel, ipc::Request& request, Fd* log);
   Result<ipc::Record> run(RunChannel& channel, ipc::Request& request);
-  Result<ipc::Record> dump(ipc::Request& request);
+  Result<ipc::Record> dump(const RunChannel& channel, ipc::Request& request);
   Result<ipc::Record> unload(RunChannel& channel, ipc::Request& request);
   Result<ipc::Record> page_op(RunChannel& channel, ipc::Request& request);
   Result<ipc::Record> page_list(ipc::Request& request);

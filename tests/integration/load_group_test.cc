@@ -47,6 +47,26 @@ TEST(LoadGroup, OthersAreToldTheGroup) {
   EXPECT_THAT(refused.err, HasSubstr("members of the group 'daemon'"));
 }
 
+// What a program is may be seen by all, where it and its maps lie by nobody, and machine code, in
+// which that can't be hidden, by those who could look into the broker anyhow.
+TEST(LoadGroup, AddressesOfTheBrokerAreNotForMembers) {
+  BrokerProcess broker({"--load-group", "65534"});
+  const auto command = [&](std::vector<std::string> words, uid_t uid) {
+    words.insert(words.begin(), {std::string(UARENA_BIN_DIR) + "/uarena", "-s", broker.socket()});
+    return run_command(words, "", uid);
+  };
+  const RunOutput loaded =
+      command({"prog", "load", std::string(UARENA_BPF_DIR) + "/globals.bpf.o"}, kNobody);
+  ASSERT_EQ(loaded.exit_code(), 0) << loaded.err;
+  const RunOutput refused = command({"prog", "dump", "jited", "globals"}, kNobody);
+  EXPECT_EQ(refused.exit_code(), kNotPermitted);
+  EXPECT_THAT(refused.err, HasSubstr("uid 65534 may not see machine code"));
+  EXPECT_THAT(command({"prog", "dump", "jited", "globals"}, 0).out, HasSubstr("globals:\n"));
+  const RunOutput xlated = command({"prog", "dump", "xlated", "globals"}, kNobody);
+  EXPECT_THAT(xlated.out, HasSubstr("= map[.data][0]+0\n"));
+  EXPECT_THAT(xlated.out, ::testing::Not(HasSubstr("0x7f")));
+}
+
 TEST(LoadGroup, MustExist) {
   const TempDir dir;
   const RunOutput output = run_command({std::string(UARENA_BIN_DIR) + "/uarenad", "--socket",

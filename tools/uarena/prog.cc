@@ -326,8 +326,8 @@ Object prog_object() {
                           program},
             .flags = {},
             .summary = "print a program's instructions",
-            .details = "xlated is what the verifier passed on, after fix-up; jited is "
-                       "what the processor runs.",
+            .details = "xlated is what the verifier passed on, after fix-up; jited is what the "
+                       "processor runs, for root and the broker's own user alone.",
             .example = "uarena prog dump jited build_list",
             .run = dump},
            {.names = {"log"},
