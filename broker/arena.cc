@@ -22,13 +22,14 @@ constexpr uint64_t kPagesGivenBackAtOnce = 4096;  // some milliseconds
 }  // namespace
 
 Arena::Impl::Impl(ArenaIdentity who, MemoryFile memory, KernelView kernel_view, PageTable pages,
-                  Charge for_arena, Charge for_pages)
+                  Charge for_arena, Charge for_pages, ArenaFaults what_faults_come_to)
     : identity(std::move(who)),
       file(std::move(memory)),
       view(std::move(kernel_view)),
       arena_view{view.kern_vm_start(), identity.user_vm_start, file.size(),
                  (identity.attr.map_flags & kBpfFNoUserConv) != 0},
       arena_charge(std::move(for_arena)),
+      faults(std::move(what_faults_come_to)),
       table(std::move(pages)),
       page_charge(std::move(for_pages)) {}
 
@@ -89,9 +90,13 @@ Result<std::shared_ptr<Arena>> Arena::assemble(MemoryFile file, PageTable table,
   if (!page_charge) return std::unexpected(page_charge.error());
   auto view = KernelView::create(file, identity.user_vm_start);
   if (!view) return std::unexpected(view.error());
+  auto trace = uffd::FaultTrace::create();
+  if (!trace) return std::unexpected(trace.error());
   return std::shared_ptr<Arena>(new Arena(
       std::make_unique<Impl>(std::move(identity), std::move(file), std::move(*view),
-                             std::move(table), std::move(*arena_charge), std::move(*page_charge))));
+                             std::move(table), std::move(*arena_charge), std::move(*page_charge),
+                             ArenaFaults{std::make_shared<uffd::FaultTally>(),
+                                         std::make_shared<uffd::FaultTrace>(std::move(*trace))})));
 }
 
 void Arena::note_cut_off_run(CutOff why, uint64_t program_id, const std::string& program,

@@ -43,7 +43,7 @@ struct Arena::Impl {
   };
 
   Impl(ArenaIdentity who, MemoryFile memory, KernelView kernel_view, PageTable pages,
-       Charge for_arena, Charge for_pages);
+       Charge for_arena, Charge for_pages, ArenaFaults what_faults_come_to);
 
   bool segv_on_fault() const { return (identity.attr.map_flags & kBpfFSegvOnFault) != 0; }
   uint32_t page_count() const { return identity.attr.max_entries; }
@@ -84,13 +84,13 @@ struct Arena::Impl {
   KernelView view;
   jit::ArenaView arena_view;
   Charge arena_charge;
+  const ArenaFaults faults;
 
   mutable FairMutex lock;  // guards everything below
   PageTable table;
   Charge page_charge;
   std::vector<Work*> work;
   std::condition_variable_any work_done;
-  uint64_t faults = 0;
   bool tampering_logged = false;
 };
 

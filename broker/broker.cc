@@ -289,9 +289,9 @@ uarena_status_reply Broker::status() const {
   s.programs = programs_.size();
   for (const ArenaStanding& standing : arenas_.list())
     s.pages_allocated += standing.arena->counts().pages_allocated;
-  const uffd::FaultCounts faults = faults_->counts();
-  s.faults_served = faults.served;
-  s.faults_refused = faults.refused;
+  const uffd::FaultSummary faults = faults_->summary();
+  s.faults_served = faults.counts.served();
+  s.faults_refused = faults.counts.refused();
   s.pid = static_cast<uint32_t>(::getpid());
   s.uid = ::geteuid();
   s.fault_threads = static_cast<uint32_t>(faults_->threads());
@@ -299,9 +299,8 @@ uarena_status_reply Broker::status() const {
   s.uffd_features = uffd::features().bits;
   s.uffd_full = uffd::features().access == uffd::Access::full;
   s.can_signal_others = can_signal_others_;
-  const uffd::LatencySummary latency = faults_->latency();
-  s.fault_p50_ns = latency.p50_ns;
-  s.fault_p99_ns = latency.p99_ns;
+  s.fault_p50_ns = faults.latency.p50_ns;
+  s.fault_p99_ns = faults.latency.p99_ns;
   ipc::set_text(s.version, UARENA_VERSION);
   return s;
 }

@@ -150,9 +150,8 @@ uarena_client_info Session::info() const {
     if (!attachment.faults) continue;
     ++info.arenas;
     if (attachment.full) ++info.full;
-    const uffd::FaultCounts counts = attachment.counters->read();
-    info.faults += counts.served + counts.refused;
   }
+  info.faults = faults_->counts().all();
   ipc::set_text(info.comm, peer_.comm);
   return info;
 }

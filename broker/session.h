@@ -121,6 +121,8 @@ class Session {
   void armed(uint64_t seq, uint64_t arena_id, Result<Armed> result, bool full);
   Result<ipc::Record> detach(ipc::Request& request);
   Result<std::shared_ptr<Arena>> find_arena(const ipc::Request& request) const;
+  uffd::FaultAudience audience_of(const Arena& arena,
+                                  std::shared_ptr<uffd::FaultCounters> counters) const;
   void let_go(Attachment& attachment, bool still_mapped);
   std::string users_of(const Arena& arena) const;
   uarena_arena_info arena_info(const Arena& arena) const;
@@ -143,6 +145,8 @@ class Session {
   bool again_ = false;    // the next record may have been carried out by it
   Send send_;
   std::shared_ptr<RunClient> run_client_;
+  // Of all its attachments, also those that it has let go.
+  const std::shared_ptr<uffd::FaultTally> faults_ = std::make_shared<uffd::FaultTally>();
   std::map<uint64_t, Attachment> attachments_;  // by arena id
 };
 

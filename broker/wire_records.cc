@@ -14,7 +14,7 @@ uarena_arena_info to_wire(const Arena& arena, uint32_t clients, uint32_t program
   info.pages_reserved = counts.pages_reserved;
   info.clients = clients;
   info.programs = programs;
-  info.faults = counts.faults;
+  info.faults = arena.faults().tally->counts().all();
   info.blocks = counts.blocks;
   info.owner_uid = arena.owner_uid();
   info.fault = UARENA_FAULT_SERVED;
