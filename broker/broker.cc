@@ -84,7 +84,8 @@ Result<void> Broker::start(Inherited inherited, EstateEntries left) {
       load_policy_,
       [this](uint64_t id, std::function<void(Session*)> call) { post(id, std::move(call)); },
       [this](uint64_t after) { return client_infos(after); }, [this] { return status(); },
-      [this](uint64_t arena_id) { return clients_of(arena_id); }});
+      [this](uint64_t arena_id) { return clients_of(arena_id); },
+      [this](uint64_t id) { return find_session(id); }});
 
   take_over(left);
   auto door = FrontDoor::open(
@@ -272,6 +273,11 @@ std::vector<uarena_client_info> Broker::client_infos(uint64_t after) const {
   for (auto i = clients_.upper_bound(after); i != clients_.end(); ++i)
     infos.push_back(i->second->session().info());
   return infos;
+}
+
+const Session* Broker::find_session(uint64_t client_id) const {
+  const auto found = clients_.find(client_id);
+  return found == clients_.end() ? nullptr : &found->second->session();
 }
 
 std::vector<uarena_client_info> Broker::clients_of(uint64_t arena_id) const {

@@ -49,6 +49,8 @@ struct Services {
   std::function<std::vector<uarena_client_info>(uint64_t arena)> clients_of = [](uint64_t) {
     return std::vector<uarena_client_info>();
   };
+  // A client's session, for this moment; null when there is none.
+  std::function<const Session*(uint64_t client)> client = [](uint64_t) { return nullptr; };
 };
 
 class Session {
@@ -87,6 +89,9 @@ class Session {
   Error overdue() const { return handshake_.overdue(); }
 
   uarena_client_info info() const;
+  uffd::FaultSummary faults() const { return faults_->summary(); }
+  // Armed ones in arenas with ids above `after`, at most `most`.
+  std::vector<uarena_attachment_info> attachments(uint64_t after, size_t most) const;
   bool holds(uint64_t arena_id) const { return attachments_.contains(arena_id); }
 
  private:
@@ -125,6 +130,7 @@ class Session {
                                   std::shared_ptr<uffd::FaultCounters> counters) const;
   void let_go(Attachment& attachment, bool still_mapped);
   std::string users_of(const Arena& arena) const;
+  bool can_be_signalled() const;
   uarena_arena_info arena_info(const Arena& arena) const;
   // session_resume.cc
   Result<std::optional<ipc::Record>> done_before(ipc::Request& request);
@@ -133,6 +139,8 @@ class Session {
   Result<ipc::Record> prog_list(ipc::Request& request);
   Result<ipc::Record> client_list(ipc::Request& request);
   Result<ipc::Record> status(ipc::Request& request);
+  Result<ipc::Record> arena_stats(ipc::Request& request);
+  Result<ipc::Record> client_stats(ipc::Request& request);
 
   Services& services_;
   uint64_t client_id_;
