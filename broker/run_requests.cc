@@ -325,11 +325,13 @@ Result<Record> RunRequests::fault_trace(Request& request) {
   constexpr size_t kFit =
       (UARENA_MAX_RECORD - sizeof(uarena_fault_trace_reply)) / sizeof(uarena_traced_fault);
   const size_t most = body.most == 0 ? kFit : std::min<size_t>(body.most, kFit);
-  const uffd::FaultTrace::Part part = (*found)->faults().trace->read(body.from, most);
+  const uffd::FaultTrace& trace = *(*found)->faults().trace;
+  const uffd::FaultTrace::Part part = trace.read(body.from, most);
   std::vector<uarena_traced_fault> records;
   records.reserve(part.faults.size());
   for (const uffd::TracedFault& fault : part.faults) records.push_back(to_wire(fault));
   uarena_fault_trace_reply reply{};
+  reply.since_ns = trace.since_ns();
   reply.next = part.next;
   reply.lost = part.lost;
   reply.count = static_cast<uint32_t>(records.size());

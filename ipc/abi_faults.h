@@ -84,9 +84,10 @@ struct uarena_fault_trace {
 /* payload: `count` uarena_traced_fault records of `record_size` bytes, numbers ascending. */
 struct uarena_fault_trace_reply {
   struct uarena_msg msg;
-  uint64_t next; /* the number to go on from */
-  uint64_t
-      lost; /* numbers from `from` up to `next` that were overwritten before they were asked for */
+  uint64_t since_ns; /* CLOCK_REALTIME when numbers began; another one: another broker's, who asks
+                      * goes on from 0 */
+  uint64_t next;     /* the number to go on from */
+  uint64_t lost;     /* numbers from `from` up to `next` that were overwritten meanwhile */
   uint32_t count;
   uint32_t record_size;
 };
@@ -118,6 +119,6 @@ enum uarena_outcome { /* as in uarena_fault_stats */
 #define UARENA_FAULT_TRACE_SIZE_V1 40u
 #define UARENA_ARENA_STATS_REPLY_SIZE_V1 144u
 #define UARENA_CLIENT_STATS_REPLY_SIZE_V1 144u
-#define UARENA_FAULT_TRACE_REPLY_SIZE_V1 40u
+#define UARENA_FAULT_TRACE_REPLY_SIZE_V1 48u
 #define UARENA_ATTACHMENT_INFO_SIZE_V1 216u
 #define UARENA_TRACED_FAULT_SIZE_V1 56u

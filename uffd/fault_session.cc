@@ -1,23 +1,12 @@
 #include "uffd/fault_session.h"
 
-#include <time.h>
-
 #include "ipc/base/log.h"
 #include "ipc/base/page.h"
+#include "ipc/base/realtime.h"
 #include "uffd/outcome.h"
 #include "uffd/thread_identity.h"
 
 namespace uarena::uffd {
-
-namespace {
-
-uint64_t realtime_ns() {
-  timespec now{};
-  ::clock_gettime(CLOCK_REALTIME, &now);
-  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
-}
-
-}  // namespace
 
 FaultSession::FaultSession(Userfaultfd uffd, Peer peer, std::shared_ptr<Resolver> resolver,
                            FaultAudience audience)

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <bit>
 
+#include "ipc/base/realtime.h"
+
 namespace uarena::uffd {
 namespace {
 
@@ -51,6 +53,9 @@ void finish(Atomic state, uint64_t number) {
 }
 
 }  // namespace
+
+FaultTrace::FaultTrace(MemoryMap slots, uint32_t entries)
+    : slots_(std::move(slots)), mask_(entries - 1), since_ns_(realtime_ns()) {}
 
 Result<FaultTrace> FaultTrace::create(uint32_t entries) {
   UARENA_ASSERT(std::has_single_bit(entries), "{} entries", entries);

@@ -49,7 +49,13 @@ class FaultTrace {
   // `entries`: a power of two.
   static Result<FaultTrace> create(uint32_t entries = kEntries);
   FaultTrace(FaultTrace&& other) noexcept
-      : slots_(std::move(other.slots_)), mask_(other.mask_), last_(other.last_.load()) {}
+      : slots_(std::move(other.slots_)),
+        mask_(other.mask_),
+        since_ns_(other.since_ns_),
+        last_(other.last_.load()) {}
+
+  // When numbers began, CLOCK_REALTIME. It tells one process's trace from its successor's.
+  uint64_t since_ns() const { return since_ns_; }
 
   // Any thread; never waits. `fault.number` is not looked at.
   void add(const TracedFault& fault) noexcept;
@@ -67,12 +73,13 @@ class FaultTrace {
   static constexpr size_t kWords = 8;
   enum class Slot { whole, unfinished, lost };
 
-  FaultTrace(MemoryMap slots, uint32_t entries) : slots_(std::move(slots)), mask_(entries - 1) {}
+  FaultTrace(MemoryMap slots, uint32_t entries);
   uint64_t* slot_of(uint64_t number) const;
   Slot read_slot(uint64_t number, TracedFault& out) const;
 
   MemoryMap slots_;
   uint64_t mask_;
+  uint64_t since_ns_;
   std::atomic<uint64_t> last_{0};  // the last number that was taken
 };
 

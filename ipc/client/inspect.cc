@@ -135,7 +135,7 @@ Result<Inspector::Trace> Inspector::trace(uint64_t arena_id, uint64_t from) {
   if (reply->body.next < from)
     return fail(EPROTO, "the broker's trace goes back from number {} to {}", from,
                 reply->body.next);
-  return Trace{std::move(*faults), reply->body.next, reply->body.lost};
+  return Trace{std::move(*faults), reply->body.since_ns, reply->body.next, reply->body.lost};
 }
 
 Result<std::vector<uarena_page_extent>> Inspector::page_extents(uint64_t arena_id) {

@@ -65,6 +65,7 @@ class Inspector {
   // The latest faults of an arena, from number `from` on, as many as come in one answer.
   struct Trace {
     std::vector<uarena_traced_fault> faults;  // numbers ascending
+    uint64_t since_ns = 0;                    // of another broker's numbers it is another one
     uint64_t next = 0;                        // the number to go on from
     uint64_t lost = 0;                        // before `next`, and overwritten
   };

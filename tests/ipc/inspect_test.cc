@@ -171,6 +171,7 @@ TEST_F(InspectTest, ATraceGoesForward) {
     std::vector<uarena_traced_fault> records(2);
     records[1].number = 11;
     uarena_fault_trace_reply reply{};
+    reply.since_ns = 77;
     reply.next = next;
     reply.lost = 1;
     reply.count = 2;
@@ -181,6 +182,7 @@ TEST_F(InspectTest, ATraceGoesForward) {
   ASSERT_TRUE(trace) << trace.error().message;
   ASSERT_EQ(trace->faults.size(), 2u);
   EXPECT_EQ(trace->faults[1].number, 11u);
+  EXPECT_EQ(trace->since_ns, 77u);
   EXPECT_EQ(trace->next, 12u);
   EXPECT_EQ(trace->lost, 1u);
   next = 8;

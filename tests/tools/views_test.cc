@@ -180,7 +180,7 @@ ClientView client_view() {
 }
 
 TraceView trace() {
-  TraceView view{"heap", 5003, 312, {}};
+  TraceView view{"heap", 1767225599000000000, 5003, 312, false, {}};
   for (uint32_t outcome = UARENA_OUTCOME_INSTALLED; outcome <= UARENA_OUTCOME_ERROR; ++outcome) {
     uarena_traced_fault fault{};
     fault.number = 4996 + outcome;
@@ -313,12 +313,14 @@ TEST(Views, FaultsThatAreNone) {
             "0: 0 installed, 0 present, 0 deferred, 0 discarded, 0 denied, 0 error");
   EXPECT_EQ(lines[1].second, "0");
   EXPECT_EQ(trace_lines({}), "");
-  EXPECT_EQ(trace_lines({"heap", 2, 1, {}}), "... 1 fault was overwritten\n");
+  EXPECT_EQ(trace_lines({"heap", 9, 1, 0, true, {}}),
+            "... another broker goes on; what was not shown is lost\n");
+  EXPECT_EQ(trace_lines({"heap", 9, 2, 1, false, {}}), "... 1 fault was overwritten\n");
 }
 
 // What a broker of a later version may say.
 TEST(Views, UnknownOutcomes) {
-  TraceView view{"heap", 2, 0, {uarena_traced_fault{}}};
+  TraceView view{"heap", 9, 2, 0, false, {uarena_traced_fault{}}};
   view.faults[0].outcome = 99;
   EXPECT_THAT(trace_lines(view), testing::HasSubstr("  unknown  "));
   EXPECT_EQ(boost::json::value(trace_json(view)).at("faults").at(0).at("outcome"), "unknown");

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "ipc/base/memory_map.h"
+#include "ipc/base/realtime.h"
 #include "tests/uffd/client.h"
 
 namespace uarena::uffd {
@@ -95,12 +96,6 @@ TEST_F(Session, AnswersAndCounts) {
   EXPECT_EQ(total_->summary().latency.count, 1u);
   session_.reset();
   EXPECT_EQ(total_->summary().latency.count, 1u) << "what it has counted stays in the sum";
-}
-
-uint64_t realtime_ns() {
-  timespec now{};
-  ::clock_gettime(CLOCK_REALTIME, &now);
-  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
 }
 
 TEST_F(Session, EveryFaultIsTraced) {

@@ -182,6 +182,7 @@ boost::json::object trace_json(const TraceView& trace) {
   boost::json::array faults;
   for (const uarena_traced_fault& fault : trace.faults) faults.push_back(fault_json(fault));
   return {{"arena", trace.arena},
+          {"since_ns", json_count(trace.since_ns)},
           {"next", json_count(trace.next)},
           {"overwritten", json_count(trace.lost)},
           {"faults", faults}};
@@ -195,6 +196,7 @@ std::string trace_title(const Output& output) {
 
 std::string trace_lines(const TraceView& trace) {
   std::string text;
+  if (trace.anew) text += "... another broker goes on; what was not shown is lost\n";
   if (trace.lost != 0)
     text += fmt::format("... {} overwritten\n",
                         trace.lost == 1 ? "1 fault was" : grouped(trace.lost) + " faults were");

@@ -40,8 +40,10 @@ std::string attachment_text(const uarena_attachment_info& attachment, const Outp
 // A piece of an arena's trace.
 struct TraceView {
   std::string arena;
-  uint64_t next = 0;  // the number to go on from
-  uint64_t lost = 0;  // overwritten before they were asked for
+  uint64_t since_ns = 0;  // when numbers began
+  uint64_t next = 0;      // the number to go on from
+  uint64_t lost = 0;      // overwritten before they were asked for
+  bool anew = false;      // numbers have begun anew: this is another broker
   std::vector<uarena_traced_fault> faults;
 };
 boost::json::object trace_json(const TraceView& trace);

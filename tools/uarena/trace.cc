@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <thread>
+#include <utility>
 
 #include "tools/uarena/context.h"
 #include "tools/uarena/fault_views.h"
@@ -16,14 +17,21 @@ namespace {
 // As many as a broker keeps of an arena. While faults go on there is always one more.
 constexpr size_t kMostAtOnce = 4096;
 
-// All that there is from number `from` on; parts of it come in one answer.
-Result<TraceView> collect(ipc::Inspector& broker, const uarena_arena_info& arena, uint64_t from) {
+// All that there is after `seen`; parts of it come in one answer.
+Result<TraceView> collect(ipc::Inspector& broker, const uarena_arena_info& arena,
+                          const TraceView& seen = {}) {
   TraceView view;
   view.arena = wire_name(arena.name);
-  view.next = from;
+  view.since_ns = seen.since_ns;
+  view.next = seen.next;
   while (view.faults.size() < kMostAtOnce) {
     auto part = broker.trace(arena.id, view.next);
     if (!part) return std::unexpected(part.error());
+    if (part->since_ns != std::exchange(view.since_ns, part->since_ns) && view.next != 0) {
+      view.anew = true;
+      view.next = 0;
+      continue;
+    }
     view.next = part->next;
     view.lost += part->lost;
     if (part->faults.empty()) break;
@@ -38,15 +46,15 @@ Result<void> follow(Context& context, ipc::Inspector& broker, const uarena_arena
   constexpr auto kInterval = std::chrono::milliseconds(100);
   Output& output = context.output();
   if (!output.json()) output.text(trace_title(output));
-  for (uint64_t from = 0;;) {
-    auto view = collect(broker, arena, from);
+  for (TraceView seen;;) {
+    auto view = collect(broker, arena, seen);
     if (!view && view.error().why == Why::not_found) return {};
     if (!view) return std::unexpected(view.error());
-    from = view->next;
+    seen = std::move(*view);
     if (!output.json())
-      output.text(trace_lines(*view));
-    else if (!view->faults.empty() || view->lost != 0)
-      output.json(trace_json(*view));
+      output.text(trace_lines(seen));
+    else if (!seen.faults.empty() || seen.lost != 0)
+      output.json(trace_json(seen));
     if (auto flushed = output.flush(); !flushed) return flushed;
     std::this_thread::sleep_for(kInterval);
   }
@@ -58,7 +66,7 @@ Result<void> trace(Context& context) {
   auto broker = context.broker();
   if (!broker) return std::unexpected(broker.error());
   if (context.call().has("--follow")) return follow(context, **broker, *arena);
-  auto view = collect(**broker, *arena, 0);
+  auto view = collect(**broker, *arena);
   if (!view) return std::unexpected(view.error());
   Output& output = context.output();
   if (output.json())
@@ -86,7 +94,9 @@ Command trace_command() {
           "SIGBUS where that is not taken or not permitted; deferred: raised again; discarded: "
           "nobody was left. A thread is shown by its tid; \"ptid\" is its id in the client's own "
           "pid namespace, where that is another one. Entries that were overwritten are counted. "
-          "With --follow and -j each batch of new ones is a document of its own.",
+          "With --follow and -j each batch of new ones is a document of its own. A broker that "
+          "takes "
+          "over from one that died begins anew.",
       .example = "uarena arena trace heap --follow",
       .run = trace};
 }
