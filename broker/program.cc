@@ -10,6 +10,8 @@
 namespace uarena::broker {
 namespace {
 
+constexpr size_t kMaxRawArguments = 12 * sizeof(uint64_t);  // as the kernel's
+
 double seconds(uint64_t ns) { return static_cast<double>(ns) / 1e9; }
 
 uint64_t realtime_ns() {
@@ -73,6 +75,9 @@ class Input {
       return made;
     }
     if (!packet.empty()) return fail(EINVAL, "program {} takes no packets", program.name);
+    if (program.type == jit::ProgramType::raw_tracepoint && ctx.size() > kMaxRawArguments)
+      return fail(EINVAL, "a tracepoint has at most {} arguments, {} bytes of context were given",
+                  kMaxRawArguments / sizeof(uint64_t), ctx.size());
     if (ctx.size() < program.ctx_size)
       return fail(EINVAL, "program {} accesses {} bytes of context, {} were given", program.name,
                   program.ctx_size, ctx.size());

@@ -255,7 +255,8 @@ struct uarena_map_info {
 
 /* payload: the context, `ctx_size` bytes, at most UARENA_MAX_CTX; then for programs that take
  * packets the packet, `data_size` bytes, at most UARENA_MAX_DATA. Such a program's context is a
- * struct __sk_buff or a struct xdp_md with the fields that BPF_PROG_TEST_RUN takes, or nothing.
+ * struct __sk_buff or a struct xdp_md with the fields that BPF_PROG_TEST_RUN takes, or nothing; it
+ * comes back with the fields that BPF_PROG_TEST_RUN gives back.
  * ETIMEDOUT: the run was ended in the middle, because a loop of which nobody can say that it ends
  * had gone on for 10 s; the sentence names the instruction. Locks and records that it held are
  * released, its other effects stay. ETIME: more repetitions than 10 s had room for; all runs that

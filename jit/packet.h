@@ -28,25 +28,34 @@ bool takes_packets(ProgramType type);
 // What one run gets: made of what the caller passes, as BPF_PROG_TEST_RUN does it.
 class PacketContext {
  public:
-  // `ctx`: empty, or the struct with the fields that a caller may set, all others 0. `packet`: at
-  // least an Ethernet header; it must outlive this. EINVAL as the kernel answers.
+  // `ctx`: empty, or the struct with the fields that a caller may set, all others 0. `packet`: for
+  // XDP the metadata and the packet, at least an Ethernet header; it must outlive this. Errors as
+  // the kernel's: EINVAL; E2BIG: an unknown part of the context is not 0; ENODEV: no such
+  // interface.
   static Result<PacketContext> create(ProgramType type, std::span<const std::byte> ctx,
                                       std::span<std::byte> packet);
 
   std::span<std::byte> memory() { return memory_; }
-  // The struct as the program left it, as much of it as `ctx` has room for.
+  // After the run: into `ctx`, which is as create() got it, the fields that BPF_PROG_TEST_RUN gives
+  // back. From a socket filter the packet comes back without its link's header, which is zeros.
   void write_back(std::span<std::byte> ctx) const;
 
  private:
-  explicit PacketContext(std::span<std::byte> packet);
+  PacketContext(ProgramType type, std::span<std::byte> packet);
   template <typename Struct>
   Struct& as() {
     return *reinterpret_cast<Struct*>(memory_.data());
   }
   Result<void> take_skb(std::span<const std::byte> ctx);
   Result<void> take_xdp(std::span<const std::byte> ctx);
-  void describe(std::span<const std::byte> packet, bool with_link_header);
+  Result<void> describe();
+  bool has_link_header() const;
+  void point_to(CtxLoad which, const std::byte* place);
 
+  ProgramType type_;
+  std::span<std::byte> packet_;
+  uint32_t metadata_ = 0;  // XDP: bytes of it in front of the packet
+  uint32_t seen_ = 0;      // XDP: bytes that the program sees, with metadata
   alignas(8) std::array<std::byte, kPacketPointers + 24> memory_{};
 };
 

@@ -111,11 +111,13 @@ void Emitter::emit_subprog(size_t index) {
     if (at != subprog.start) insn_offsets_[at] = static_cast<uint32_t>(getSize());
     if (is_target_[at]) L(insn_labels_[at]);
     if (program_.counts_at(at)) emit_turn(at);
-    emit_insn(at);
-    if (is_ld_imm64(insns_[at])) {
-      ++at;
-      insn_offsets_[at] = static_cast<uint32_t>(getSize());
+    size_t done = emit_combined(at);
+    if (done == 0) {
+      emit_insn(at);
+      done = is_ld_imm64(insns_[at]) ? 2 : 1;
     }
+    // What belongs together begins together.
+    for (; done > 1; --done, ++at) insn_offsets_[at + 1] = insn_offsets_[at];
   }
   emit_slow_paths();
 }

@@ -18,8 +18,8 @@
 // functions that were entered on the way have their registers from there. C functions on the stack
 // between two entries return by themselves: the inner entry returns to them.
 //
-// Templates are in arithmetic.cc, memory.cc and control.cc; blinding.cc takes constants out of
-// them.
+// Templates are in arithmetic.cc, memory.cc and control.cc; combine.cc has those for several
+// instructions together, and blinding.cc takes constants out of them.
 #pragma once
 
 #include <xbyak/xbyak.h>
@@ -80,6 +80,14 @@ class Emitter : private Xbyak::CodeGenerator {
   bool emit_divide_by_constant(const Insn& insn, bool wide);
   void emit_division(const Reg64& value, bool wide, bool is_signed, bool want_remainder);
   void emit_constant(const Reg64& to, uint64_t value);
+
+  // combine.cc
+  size_t emit_combined(size_t at);  // how many instructions that were; 0: none
+  bool emit_rotation(size_t at);
+  bool emit_three_operands(size_t at);
+  bool emit_extension(size_t at);
+  size_t straight_from(size_t at, size_t most) const;
+  bool is_overwritten(uint8_t reg, size_t from) const;
 
   // memory.cc
   Xbyak::Address operand_at(unsigned bytes, uint8_t base, int16_t off, bool arena) const;

@@ -368,7 +368,7 @@ TEST_F(KernelObjects, BenchmarksComputeWhatTheySay) {
   run("nothing", bench_work_ctx{});
   EXPECT_EQ(run("absent_load", bench_absent_ctx{10, 1}).sum, 0u);
   load("bench_alloc_free");
-  EXPECT_EQ(run("alloc_free", bench_pairs_ctx{100, 0}).done, 100u);
+  EXPECT_EQ(run("alloc_free", bench_pairs_ctx{100, 1, 0}).done, 100u);
 }
 
 // The loader itself: linkage, unreached externs, every form of call and reference.

@@ -313,7 +313,10 @@ TEST_P(Objects, BenchSmall) {
 
 TEST_P(Objects, BenchAllocFree) {
   load("bench_alloc_free", 64);
-  for (const uint64_t pairs : {0, 1, 100}) run("alloc_free", bench_pairs_ctx{pairs, 0});
+  for (const uint64_t pairs : {0, 1, 100}) run("alloc_free", bench_pairs_ctx{pairs, 3, 0});
+  const auto range = run("allocate", bench_range_ctx{5, 0});
+  EXPECT_NE(range.address, 0U);
+  run("release", range);
 }
 
 constexpr auto kModes = [] { return ::testing::Values(jit::Mode::compile, jit::Mode::interpret); };

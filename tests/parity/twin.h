@@ -70,14 +70,15 @@ class Twin {
   }
   RunAnswer run_ours(const std::string& program, std::span<const std::byte> context) const {
     RunAnswer answer{0, {context.begin(), context.end()}};
-    for (const auto& loaded : ours_.programs) {
-      if (loaded->name != program) continue;
-      const auto result = broker::run_program(*loaded, answer.context, 1, never_);
-      if (!result) give_up(result.error());
-      answer.retval = static_cast<int32_t>(result->r0);
-      return answer;
-    }
-    throw std::runtime_error("uarena has no program " + program);
+    const auto result = broker::run_program(this->program(program), answer.context, 1, never_);
+    if (!result) give_up(result.error());
+    answer.retval = static_cast<int32_t>(result->r0);
+    return answer;
+  }
+  const broker::Program& program(const std::string& name) const {
+    for (const auto& loaded : ours_.programs)
+      if (loaded->name == name) return *loaded;
+    throw std::runtime_error("uarena has no program " + name);
   }
 
   // Runs in both, expects the same of both, and leaves the context as the kernel left it.
@@ -116,7 +117,10 @@ class Twin {
     for (const jit::BoundMap& map : ours_.object->bound) {
       const KernelMap* theirs = kernel_.map(map.name);
       if (theirs == nullptr || theirs->size == 0 || map.value == nullptr) continue;
-      EXPECT_EQ(std::memcmp(map.value, theirs->memory.data(), theirs->size), 0) << map.name;
+      const auto bytes = [&](const void* start) {
+        return words({static_cast<const std::byte*>(start), theirs->size});
+      };
+      EXPECT_EQ(bytes(map.value), bytes(theirs->memory.data())) << map.name;
     }
   }
 

@@ -29,6 +29,7 @@ struct Work {
   std::string better;     // "lower" or "higher"
   std::string peer_name;  // "bpf_arena"
   std::function<Result<Pair>()> set_up;
+  bool wakes = false;  // a sleeping CPU may have to be woken: measured with CPUs kept awake
 };
 
 struct Measured {
@@ -43,6 +44,7 @@ struct Measured {
 Result<Measured> measure(const Work& work, unsigned rounds);
 
 std::vector<Work> page_works(const std::string& socket);
+std::vector<Work> alloc_works(const std::string& socket, const std::string& bpf_directory);
 std::vector<Work> program_works(const std::string& socket, const std::string& bpf_directory);
 std::vector<Work> invoke_works(const std::string& socket, const std::string& bpf_directory,
                                pid_t broker);

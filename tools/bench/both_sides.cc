@@ -28,7 +28,7 @@ Result<jit::Object> read_object(const std::string& path) {
 }
 
 Result<std::shared_ptr<BothSides>> BothSides::load(const std::string& socket,
-                                                   const std::string& path) {
+                                                   const std::string& path, Attach attach) {
   auto both = std::make_shared<BothSides>();
   auto object = read_object(path);
   if (!object) return std::unexpected(object.error());
@@ -54,11 +54,15 @@ Result<std::shared_ptr<BothSides>> BothSides::load(const std::string& socket,
       uarena_prog_load(both->conn_, path.c_str(), arena.id, both->programs_.data(), kMaxPrograms);
   both->programs_.resize(static_cast<size_t>(std::max(count, 0)));
   if (count < 0) return fail(-count, "{}", uarena_error());
+  if (attach == Attach::no) return both;
+  if (int error = uarena_attach(both->conn_, arena.id, 0, &both->base_); error != 0)
+    return fail(-error, "{}", uarena_error());
   return both;
 }
 
 BothSides::~BothSides() {
   if (conn_ == nullptr) return;
+  if (base_ != nullptr) uarena_detach(conn_, arena_);
   for (const uarena_prog& program : programs_) uarena_prog_unload(conn_, program.id);
   if (arena_ != 0) uarena_delete(conn_, arena_);
   uarena_close(conn_);

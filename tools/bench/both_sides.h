@@ -18,8 +18,9 @@ Result<jit::Object> read_object(const std::string& path);
 
 class BothSides {
  public:
-  static Result<std::shared_ptr<BothSides>> load(const std::string& socket,
-                                                 const std::string& path);
+  enum class Attach { no, yes };
+  static Result<std::shared_ptr<BothSides>> load(const std::string& socket, const std::string& path,
+                                                 Attach attach = Attach::no);
   BothSides() = default;
   BothSides(const BothSides&) = delete;
   BothSides& operator=(const BothSides&) = delete;
@@ -30,10 +31,15 @@ class BothSides {
   Result<double> ours(const char* name, std::span<std::byte> context, uint64_t units);
   Result<double> kernel(const char* name, std::span<std::byte> context, uint64_t units);
 
+  // The arenas in this process; ours only after Attach::yes.
+  std::byte* our_arena() const { return static_cast<std::byte*>(base_); }
+  std::byte* kernel_arena() const { return kernel_->arena()->memory.data(); }
+
  private:
   std::optional<testing::KernelObject> kernel_;
   uarena_conn* conn_ = nullptr;
   uint64_t arena_ = 0;
+  void* base_ = nullptr;
   std::vector<uarena_prog> programs_;
 };
 

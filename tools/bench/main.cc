@@ -7,10 +7,12 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 
 #include "tests/support/broker_process.h"
 #include "tests/support/kernel_loader.h"
 #include "tools/bench/bench.h"
+#include "tools/bench/cpu_latency.h"
 
 namespace {
 
@@ -63,13 +65,27 @@ void write_json(const std::string& path, const std::vector<bench::Measured>& res
   if (!file.flush()) throw std::runtime_error("cannot write " + path);
 }
 
-int run(const std::vector<std::string>& names, unsigned rounds, const std::string& output) {
+// Works in which one thread waits for another are measured with CPUs awake, unless one asks what
+// waking them costs.
+Result<bench::Measured> measure(const bench::Work& work, unsigned rounds, bool awake) {
+  std::optional<bench::CpuLatency> held;
+  if (awake && work.wakes) {
+    auto latency = bench::CpuLatency::hold();
+    if (!latency) return std::unexpected(latency.error());
+    held.emplace(std::move(*latency));
+  }
+  return bench::measure(work, rounds);
+}
+
+int run(const std::vector<std::string>& names, unsigned rounds, const std::string& output,
+        bool awake) {
   if (auto why = testing::kernel_arena_unavailable()) {
     std::fprintf(stderr, "uarena-bench: the live kernel can't be the peer: %s\n", why->c_str());
     return 1;
   }
   testing::BrokerProcess broker;
   std::vector<bench::Work> works = bench::page_works(broker.socket());
+  std::ranges::move(bench::alloc_works(broker.socket(), UARENA_BPF_DIR), std::back_inserter(works));
   std::ranges::move(bench::program_works(broker.socket(), UARENA_BPF_DIR),
                     std::back_inserter(works));
   std::ranges::move(bench::invoke_works(broker.socket(), UARENA_BPF_DIR, broker.pid()),
@@ -88,7 +104,7 @@ int run(const std::vector<std::string>& names, unsigned rounds, const std::strin
   std::vector<bench::Measured> results;
   for (const bench::Work& work : works) {
     if (!chosen(work.name, names)) continue;
-    auto measured = bench::measure(work, rounds);
+    auto measured = measure(work, rounds, awake);
     if (!measured) {
       std::fprintf(stderr, "uarena-bench: %s: %s\n", work.name.c_str(),
                    measured.error().message.c_str());
@@ -114,9 +130,13 @@ int main(int argc, char** argv) {
                  "works to measure, or beginnings of names: fault, prog.list (default: all)");
   app.add_option("--rounds", rounds, "pairs per work (default: 15)")->check(CLI::Range(1, 1000));
   app.add_option("--output", output, "where the JSON goes (default: build/bench/latest.json)");
+  bool asleep = false;
+  app.add_flag(
+      "--let-cpus-sleep", asleep,
+      "do not hold /dev/cpu_dma_latency while faults, allocations and attaches are measured");
   CLI11_PARSE(app, argc, argv);
   try {
-    return run(names, rounds, output);
+    return run(names, rounds, output, !asleep);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "uarena-bench: %s\n", error.what());
     return 1;

@@ -1,27 +1,67 @@
-// Page faults: a client touches absent pages one after the other. The peer is the live kernel's
-// bpf_arena, mapped in this process, touched in the same way.
+// Page faults: a client touches absent pages. Against a plain memory file, which is what a fault of
+// shared memory costs where nobody is asked.
 #include <sys/mman.h>
 #include <uarena.h>
+#include <unistd.h>
 
-#include "tests/support/kernel_loader.h"
+#include <algorithm>
+#include <numeric>
+#include <random>
+#include <span>
+#include <thread>
+
+#include "ipc/base/fd.h"
+#include "ipc/base/memory_map.h"
+#include "ipc/base/page.h"
 #include "tools/bench/bench.h"
 
 namespace uarena::bench {
 namespace {
 
-constexpr uint32_t kPages = 2048;
+constexpr uint32_t kPages = kMaxArenaPages;  // of an arena; what random touches are spread over
+constexpr uint32_t kTouches = 2048;
 
-double touch_all(volatile char* base) {
-  const uint64_t start = now_ns();
-  for (uint32_t page = 0; page < kPages; ++page) base[page * kPageSize] = 1;
-  return static_cast<double>(now_ns() - start) / kPages;
+// Pages in the order in which they are touched.
+using Order = std::vector<uint32_t>;
+
+Order ascending() {
+  Order order(kTouches);
+  std::iota(order.begin(), order.end(), 0);
+  return order;
 }
 
-// An arena of the broker, attached in this process; every round frees its pages again.
-class ServedArena {
+Order anywhere() {
+  std::mt19937 random(20261123);  // the same places in every run
+  Order order(kTouches);
+  for (uint32_t& page : order) page = static_cast<uint32_t>(random() % kPages);
+  std::ranges::sort(order);
+  order.erase(std::ranges::unique(order).begin(), order.end());
+  std::ranges::shuffle(order, random);
+  return order;
+}
+
+void touch(volatile std::byte* base, std::span<const uint32_t> order) {
+  for (const uint32_t page : order) base[page * kPageSize] = std::byte{1};
+}
+
+// Nanoseconds for a page. Several threads take a piece each of the order; the time is from the
+// first touch to the last.
+double touch_all(std::byte* base, const Order& order, unsigned threads) {
+  const size_t share = order.size() / threads;
+  std::vector<std::jthread> others;
+  const uint64_t start = now_ns();
+  for (unsigned n = 1; n < threads; ++n)
+    others.emplace_back([&, n] { touch(base, std::span(order).subspan(n * share, share)); });
+  touch(base, std::span(order).first(share));
+  others.clear();
+  return static_cast<double>(now_ns() - start) / static_cast<double>(share * threads);
+}
+
+// An arena of the broker, attached in this process.
+class AttachedArena {
  public:
-  static Result<std::shared_ptr<ServedArena>> open(const std::string& socket) {
-    auto arena = std::make_shared<ServedArena>();
+  static Result<std::shared_ptr<AttachedArena>> open(const std::string& socket) {
+    auto arena = std::make_shared<AttachedArena>();
     uarena_attr attr{UARENA_MAP_TYPE_ARENA, 0, 0, kPages, UARENA_F_MMAPABLE, 0};
     int error = uarena_connect(socket.c_str(), &arena->conn_);
     if (error == 0) error = uarena_create(arena->conn_, "bench.fault", &attr, &arena->info_);
@@ -29,13 +69,18 @@ class ServedArena {
     if (error != 0) return fail(-error, "{}", uarena_error());
     return arena;
   }
-  ~ServedArena() {
+  AttachedArena() = default;
+  AttachedArena(const AttachedArena&) = delete;
+  AttachedArena& operator=(const AttachedArena&) = delete;
+  ~AttachedArena() {
     if (base_ != nullptr) uarena_detach(conn_, info_.id);
     if (info_.id != 0) uarena_delete(conn_, info_.id);
     uarena_close(conn_);
   }
-  Result<double> round() {
-    const double ns = touch_all(static_cast<volatile char*>(base_));
+
+  // The pages are freed again.
+  Result<double> round(const Order& order, unsigned threads) {
+    const double ns = touch_all(static_cast<std::byte*>(base_), order, threads);
     if (const int error = uarena_free(conn_, info_.id, base_, kPages); error != 0)
       return fail(-error, "{}", uarena_error());
     return ns;
@@ -47,27 +92,44 @@ class ServedArena {
   void* base_ = nullptr;
 };
 
-// The kernel frees pages only for programs, so every round has an arena of its own.
-Result<double> kernel_round() {
-  testing::KernelMapAttr attr;
-  attr.max_entries = kPages;
-  auto fd = testing::create_kernel_map(attr);
-  if (!fd) return std::unexpected(fd.error());
-  auto map = MemoryMap::create(nullptr, kPages * kPageSize, PROT_READ | PROT_WRITE, MAP_SHARED,
-                               fd->get(), 0, "the kernel's arena");
+Result<double> plain_round(const Order& order, unsigned threads) {
+  const Fd file(::memfd_create("bench", MFD_CLOEXEC));
+  constexpr uint64_t kBytes = uint64_t{kPages} * kPageSize;
+  if (!file || ::ftruncate(file.get(), kBytes) != 0)
+    return fail_errno(errno, "cannot make a memory file");
+  auto map = MemoryMap::create(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), 0,
+                               "a memory file");
   if (!map) return std::unexpected(map.error());
-  return touch_all(reinterpret_cast<volatile char*>(map->data()));
+  return touch_all(map->data(), order, threads);
+}
+
+Work served(const char* name, const char* what, const std::string& socket, const Order& order,
+            unsigned threads) {
+  return {name,
+          what,
+          "ns/page",
+          "lower",
+          "memfd",
+          [=]() -> Result<Pair> {
+            auto arena = AttachedArena::open(socket);
+            if (!arena) return std::unexpected(arena.error());
+            return Pair{[=, a = *arena] { return a->round(order, threads); },
+                        [=] { return plain_round(order, threads); }};
+          },
+          true};
 }
 
 }  // namespace
 
 std::vector<Work> page_works(const std::string& socket) {
-  return {{"fault.served.seq", "a client touches absent pages in ascending order", "ns/page",
-           "lower", "bpf_arena", [socket]() -> Result<Pair> {
-             auto arena = ServedArena::open(socket);
-             if (!arena) return std::unexpected(arena.error());
-             return Pair{[arena = *arena] { return arena->round(); }, kernel_round};
-           }}};
+  return {
+      served("fault.served.seq", "a client touches absent pages in ascending order", socket,
+             ascending(), 1),
+      served("fault.served.random", "a client touches absent pages anywhere in 4 GiB", socket,
+             anywhere(), 1),
+      served("fault.served.2threads", "two threads of a client touch absent pages", socket,
+             ascending(), 2),
+  };
 }
 
 }  // namespace uarena::bench

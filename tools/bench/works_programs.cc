@@ -1,5 +1,4 @@
-// What surrounds compiled code: pages that a program allocates, and accesses to absent pages. Times
-// are of the run as the caller sees it.
+// Accesses of programs to absent pages. Times are of the run as the caller sees it.
 #include "tools/bench/bench.h"
 #include "tools/bench/both_sides.h"
 #include "tools/bench/contexts.h"
@@ -7,21 +6,7 @@
 namespace uarena::bench {
 namespace {
 
-constexpr uint64_t kPairs = 1000;
 constexpr uint64_t kLoads = 2000;
-
-Result<Pair> alloc_free(const std::string& socket, const std::string& path) {
-  auto both = BothSides::load(socket, path);
-  if (!both) return std::unexpected(both.error());
-  return Pair{[b = *both] {
-                bench_pairs_ctx context{kPairs, 0};
-                return b->ours("alloc_free", bytes_of(context), kPairs);
-              },
-              [b = *both] {
-                bench_pairs_ctx context{kPairs, 0};
-                return b->kernel("alloc_free", bytes_of(context), kPairs);
-              }};
-}
 
 Result<Pair> absent_loads(const std::string& socket, const std::string& path) {
   auto both = BothSides::load(socket, path);
@@ -39,11 +24,8 @@ Result<Pair> absent_loads(const std::string& socket, const std::string& path) {
 }  // namespace
 
 std::vector<Work> program_works(const std::string& socket, const std::string& bpf_directory) {
-  const std::string alloc = bpf_directory + "/bench_alloc_free.bpf.o";
   const std::string small = bpf_directory + "/bench_small.bpf.o";
   return {
-      {"alloc_free.1", "a program allocates one page and frees it", "ns/pair", "lower", "bpf_arena",
-       [=] { return alloc_free(socket, alloc); }},
       {"prog.absent_load", "a program loads from a page that is not there", "ns/load", "lower",
        "bpf_arena", [=] { return absent_loads(socket, small); }},
   };

@@ -189,9 +189,12 @@ class Oracle::Match {
   bool in_key(const Reg& reg, uint64_t value) const {
     if (oracle_.memory_.map(reg.map).kind == jit::MapKind::array)
       return at(reg, value, reinterpret_cast<uint64_t>(oracle_.memory_.array_key()));
-    return std::ranges::any_of(elements(reg), [&](const jit::Map::Element& element) {
-      return at(reg, value, reinterpret_cast<uint64_t>(element.key));
-    });
+    return std::ranges::any_of(elements(reg),
+                               [&](const jit::Map::Element& element) {
+                                 return at(reg, value, reinterpret_cast<uint64_t>(element.key));
+                               }) ||
+           std::ranges::any_of(oracle_.run_.keys,
+                               [&](uint64_t known) { return at(reg, value, known); });
   }
 
   bool in_map(const Reg& reg, uint64_t value) const {

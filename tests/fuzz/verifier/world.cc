@@ -139,8 +139,17 @@ uint64_t lookup(uint64_t map, uint64_t key, uint64_t, uint64_t, uint64_t, RunCon
   return value;
 }
 
-// A value that somebody still points to stays where it is when its key goes, or gets another one.
-void remember(uint64_t map, uint64_t key, RunContext* run) { lookup(map, key, 0, 0, 0, run); }
+// A value that somebody still points to stays where it is when its key goes, or gets another one;
+// so does the key that a callback was given.
+void remember(uint64_t map, uint64_t key, RunContext* run) {
+  const uint64_t value = lookup(map, key, 0, 0, 0, run);
+  const auto& bound = *reinterpret_cast<const jit::BoundMap*>(map);
+  if (bound.kind != jit::MapKind::hash) return;
+  jit::Map& elements = *bound.map;
+  for (uint32_t n = 0; value != 0 && n < elements.places(); ++n)
+    if (const auto element = elements.at(n, 0); reinterpret_cast<uint64_t>(element.value) == value)
+      state_of(run).keys.insert(reinterpret_cast<uint64_t>(element.key));
+}
 
 uint64_t update(uint64_t map, uint64_t key, uint64_t value, uint64_t flags, uint64_t,
                 RunContext* run) {
@@ -353,8 +362,9 @@ Memory::Memory(jit::ProgramType type, uint64_t seed)
   // Ends where a comparison of the program may just fail.
   packet_bytes_.resize(static_cast<size_t>(ETH_HLEN + random.one_of(0, 0, 1, 2, 6, 16, 20, 50)));
   fill(random, packet_bytes_);
-  packet_ =
-      std::make_unique<jit::PacketContext>(*jit::PacketContext::create(type, {}, packet_bytes_));
+  packet_bytes_[12] = packet_bytes_[13] = std::byte{0};  // no protocol whose header must be there
+  packet_ = std::make_unique<jit::PacketContext>(
+      jit::PacketContext::create(type, {}, packet_bytes_).value());
 }
 
 void Memory::add(const jit::MapDef& def, std::span<std::byte> memory) {

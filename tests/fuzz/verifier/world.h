@@ -86,8 +86,9 @@ struct WorldRun : jit::RunContext {
   Random random;
   // The memory that functions gave out: iterators' values, records.
   std::set<std::pair<uint64_t, uint64_t>> given;  // address, bytes
-  // Values of the hash that were looked up; they stay where they are when their key is gone.
-  std::set<uint64_t> values;
+  // Values of the hash that were looked up, and keys of elements that were changed; they stay where
+  // they are when their element is gone.
+  std::set<uint64_t> values, keys;
   std::vector<std::unique_ptr<std::vector<std::byte>>> records;
   std::vector<std::byte> submitted;
   // Something happened that is told otherwise by the kernel, and may be.

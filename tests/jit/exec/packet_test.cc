@@ -53,7 +53,7 @@ TEST(PacketContext, DescribesThePacket) {
   ASSERT_TRUE(tc);
   const auto skb = seen<__sk_buff>(*tc);
   EXPECT_EQ(skb.len, 64U);
-  EXPECT_EQ(skb.wire_len, 64U);
+  EXPECT_EQ(skb.wire_len, 0U);       // of a context that was given it is the packet's
   EXPECT_EQ(skb.protocol, 0x0008U);  // in the order of the network
   EXPECT_EQ(skb.ifindex, 1U);
   EXPECT_EQ(skb.data, 0U);  // never an address
@@ -72,7 +72,7 @@ TEST(PacketContext, KnowsForWhomItIs) {
   EXPECT_EQ(type({0, 0, 0, 0, 0, 0}), uint32_t{PACKET_HOST});
   EXPECT_EQ(type({2, 0, 0, 0, 0, 1}), uint32_t{PACKET_OTHERHOST});
   EXPECT_EQ(type({1, 0, 0x5e, 0, 0, 1}), uint32_t{PACKET_MULTICAST});
-  EXPECT_EQ(type({255, 255, 255, 255, 255, 255}), uint32_t{PACKET_BROADCAST});
+  EXPECT_EQ(type({255, 255, 255, 255, 255, 255}), uint32_t{PACKET_MULTICAST});
 }
 
 TEST(PacketContext, TakesSomeFieldsAndGivesThemBack) {
@@ -87,18 +87,19 @@ TEST(PacketContext, TakesSomeFieldsAndGivesThemBack) {
   __sk_buff back{};
   made->write_back(std::as_writable_bytes(std::span(&back, 1)));
   EXPECT_EQ(back.cb[4], 9U);
-  EXPECT_EQ(back.len, 64U);
-  std::array<std::byte, 4> part{};
+  EXPECT_EQ(back.wire_len, 64U);
+  EXPECT_EQ(back.len, 0U) << "not given back";
+  std::array<std::byte, 10> part{};
   made->write_back(part);
-  EXPECT_EQ(part[0], std::byte{64});
+  EXPECT_EQ(part[8], std::byte{7});
 }
 
 TEST(PacketContext, RefusesAllOthers) {
   Packet bytes = packet();
   const auto refused = [&](ProgramType type, std::span<const std::byte> ctx,
-                           std::span<std::byte> data) {
+                           std::span<std::byte> data, int code = EINVAL) {
     const auto made = PacketContext::create(type, ctx, data);
-    return !made && made.error().code == EINVAL;
+    return !made && made.error().code == code;
   };
   for (const uint32_t off : {offsetof(__sk_buff, len), offsetof(__sk_buff, data),
                              offsetof(__sk_buff, data_end), offsetof(__sk_buff, protocol)}) {
@@ -113,9 +114,17 @@ TEST(PacketContext, RefusesAllOthers) {
   }
   EXPECT_TRUE(refused(ProgramType::xdp, {}, std::span(bytes).first(13)));
   EXPECT_FALSE(refused(ProgramType::xdp, {}, std::span(bytes).first(14)));
+  EXPECT_TRUE(refused(ProgramType::sched_cls, {}, std::span(bytes).first(33)))
+      << "half an IP header";
   EXPECT_TRUE(refused(ProgramType::xdp, {}, {}));
-  const std::array<std::byte, 256> large{};
-  EXPECT_TRUE(refused(ProgramType::sched_cls, large, bytes));
+  std::array<std::byte, 256> large{};
+  EXPECT_FALSE(refused(ProgramType::sched_cls, large, bytes));
+  large.back() = std::byte{1};
+  EXPECT_TRUE(refused(ProgramType::sched_cls, large, bytes, E2BIG));
+  __sk_buff elsewhere{};
+  elsewhere.ifindex = 2;
+  EXPECT_TRUE(
+      refused(ProgramType::sched_cls, std::as_bytes(std::span(&elsewhere, 1)), bytes, ENODEV));
 }
 
 class PacketRun : public testing::TestWithParam<Mode> {};
