@@ -170,13 +170,13 @@ uarena_attachment_info attachment(uint64_t id, std::string_view name, uint32_t m
   return info;
 }
 
-ClientView client_view() {
+ClientFaults client_faults() {
   auto served = attachment(1, "heap", 1u << 10);
   served.syscalls = UARENA_SYSCALLS_SERVED;
   served.faults = fault_stats();
   auto strict = attachment(12, "strict", 1u << 10 | 1u << 17);
   strict.refusal = UARENA_REFUSAL_POISON;
-  return {client(8, "toucher", 0), fault_stats(), {served, strict}};
+  return {fault_stats(), {served, strict}};
 }
 
 TraceView trace() {
@@ -262,7 +262,7 @@ TEST(Views, JsonGolden) {
   expect_json("prog_run.json", run_json(outcome()));
   expect_json("prog_dump.json", listing_json(3, "xlated", "0: r0 = 0\n\n1: exit\n"));
   expect_json("client_list.json", clients_json(clients));
-  expect_json("client_show.json", client_json(client_view()));
+  expect_json("client_show.json", client_json(clients[1], client_faults()));
   expect_json("daemon_status.json", status_json(status()));
 }
 
@@ -282,7 +282,7 @@ TEST(Views, TextGolden) {
   expect_golden("prog_show.txt", program_text(program(3, "build"), arenas, output));
   expect_golden("prog_run.txt", run_text(outcome(), true, true, output));
   expect_golden("client_list.txt", clients_text(clients, output));
-  expect_golden("client_show.txt", client_text(client_view(), output));
+  expect_golden("client_show.txt", client_text(clients[1], client_faults(), output));
   expect_golden("daemon_status.txt", status_text(status(), output));
 }
 

@@ -30,11 +30,11 @@ Result<void> show(Context& context) {
     return fail(Why::not_found, ENOENT, "there is no client {}; see uarena client list", *id);
   auto stats = (*broker)->client_stats(*id);
   if (!stats) return std::unexpected(stats.error());
-  const ClientView view{*client, stats->faults, std::move(stats->attachments)};
+  const ClientFaults faults{stats->faults, std::move(stats->attachments)};
   if (output.json())
-    output.json(client_json(view));
+    output.json(client_json(*client, faults));
   else
-    output.text(client_text(view, output));
+    output.text(client_text(*client, faults, output));
   return {};
 }
 

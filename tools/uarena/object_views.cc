@@ -209,11 +209,11 @@ boost::json::object client_json(const uarena_client_info& client) {
           {"segv", segv_name(client.signal)}};
 }
 
-boost::json::object client_json(const ClientView& client) {
-  boost::json::object json = client_json(client.info);
-  json["fault_stats"] = fault_stats_json(client.faults);
+boost::json::object client_json(const uarena_client_info& client, const ClientFaults& faults) {
+  boost::json::object json = client_json(client);
+  json["fault_stats"] = fault_stats_json(faults.faults);
   boost::json::array attachments;
-  for (const auto& attachment : client.attachments)
+  for (const auto& attachment : faults.attachments)
     attachments.push_back(attachment_json(attachment));
   json["attachments"] = attachments;
   return json;
@@ -225,20 +225,20 @@ boost::json::object clients_json(std::span<const uarena_client_info> clients) {
   return {{"clients", list}};
 }
 
-std::string client_text(const ClientView& client, const Output& output) {
-  const uarena_client_info& info = client.info;
+std::string client_text(const uarena_client_info& client, const ClientFaults& faults,
+                        const Output& output) {
   Lines lines = {
-      {"client", number(info.id)},
-      {"process", fmt::format("{} ({})", info.pid, escaped(wire_name(info.comm)))},
-      {"uid", number(info.uid)},
-      {"arenas", fmt::format("{}, {} of them also serve system calls", grouped(info.arenas),
-                             grouped(info.full))},
-      {"programs", grouped(info.programs)},
-      {"SEGV_ON_FAULT", info.signal != 0 ? "SIGSEGV with the address, si_code -5"
-                                         : "SIGBUS (the broker may not signal this process)"}};
-  std::ranges::move(fault_stats_lines(client.faults), std::back_inserter(lines));
+      {"client", number(client.id)},
+      {"process", fmt::format("{} ({})", client.pid, escaped(wire_name(client.comm)))},
+      {"uid", number(client.uid)},
+      {"arenas", fmt::format("{}, {} of them also serve system calls", grouped(client.arenas),
+                             grouped(client.full))},
+      {"programs", grouped(client.programs)},
+      {"SEGV_ON_FAULT", client.signal != 0 ? "SIGSEGV with the address, si_code -5"
+                                           : "SIGBUS (the broker may not signal this process)"}};
+  std::ranges::move(fault_stats_lines(faults.faults), std::back_inserter(lines));
   std::string text = properties(output, lines);
-  for (const auto& attachment : client.attachments)
+  for (const auto& attachment : faults.attachments)
     text += "\n" + attachment_text(attachment, output);
   return text;
 }

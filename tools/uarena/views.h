@@ -76,15 +76,15 @@ std::string run_text(const RunOutcome& outcome, bool with_ctx, bool with_data,
 boost::json::object listing_json(uint64_t id, std::string_view what, std::string_view text);
 
 boost::json::object client_json(const uarena_client_info& client);
-// One client in full: what its faults came to, and what it gets in each arena.
-struct ClientView {
-  uarena_client_info info;
+// What a client's faults came to, and what it gets in each arena.
+struct ClientFaults {
   uarena_fault_stats faults;
   std::vector<uarena_attachment_info> attachments;
 };
-boost::json::object client_json(const ClientView& client);
+boost::json::object client_json(const uarena_client_info& client, const ClientFaults& faults);
 boost::json::object clients_json(std::span<const uarena_client_info> clients);
-std::string client_text(const ClientView& client, const Output& output);
+std::string client_text(const uarena_client_info& client, const ClientFaults& faults,
+                        const Output& output);
 std::string clients_text(std::span<const uarena_client_info> clients, const Output& output);
 
 boost::json::object status_json(const uarena_status_reply& status);
