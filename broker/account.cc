@@ -1,18 +1,63 @@
-// Charging is one atomic addition: whoever asks for a resource adds to his uid's count before the
-// resource is made, and the Charge takes it back when the resource goes. Limits will be a
-// comparison in Account::charge and Charge::grow, which therefore return a Result already.
+// Charging is one atomic addition, made before the resource is; the Charge takes it back when the
+// resource goes.
 #include "broker/account.h"
 
+#include "ipc/base/log.h"
+
 namespace uarena::broker {
-namespace {
 
-constexpr const char* kResourceNames[] = {"pages", "arenas", "programs", "connections"};
+Account::Account(uint32_t uid) : uid_(uid) {
+  for (auto& limit : limits_) limit = kUnlimited;
+}
 
-}  // namespace
+Result<void> Account::take(Resource resource, uint64_t amount) {
+  const auto n = static_cast<size_t>(resource);
+  const uint64_t limit = limits_[n].load(std::memory_order_relaxed);
+  uint64_t used = used_[n].load(std::memory_order_relaxed);
+  do {
+    if (used > limit || amount > limit - used)
+      return std::unexpected(refuse(resource, amount, used, limit));
+  } while (!used_[n].compare_exchange_weak(used, used + amount, std::memory_order_relaxed));
+  return {};
+}
+
+Error Account::refuse(Resource resource, uint64_t amount, uint64_t used, uint64_t limit) {
+  const auto n = static_cast<size_t>(resource);
+  if (denied_[n].fetch_add(1, std::memory_order_relaxed) == 0)
+    log(LogLevel::warning, "quota.denied",
+        {{"uid", uid_},
+         {"resource", kResourceNames[n]},
+         {"asked", amount},
+         {"used", used},
+         {"limit", limit}});
+  return {EDQUOT,
+          fmt::format("uid {} may have {} {}: it has {}, and {} more were asked for", uid_, limit,
+                      kResourceNames[n], used, amount),
+          Why::quota};
+}
 
 Result<Charge> Account::charge(Resource resource, uint64_t amount) {
+  if (auto taken = take(resource, amount); !taken) return std::unexpected(taken.error());
+  return Charge(this, resource, amount);
+}
+
+Charge Account::charge_anyway(Resource resource, uint64_t amount) {
   used_[static_cast<size_t>(resource)].fetch_add(amount, std::memory_order_relaxed);
   return Charge(this, resource, amount);
+}
+
+void Account::set_limits(const Amounts& limits) {
+  for (size_t n = 0; n < kResources; ++n) limits_[n].store(limits[n], std::memory_order_relaxed);
+}
+
+void Account::set_groups(std::vector<gid_t> groups) {
+  const std::lock_guard guard(lock_);
+  groups_ = std::move(groups);
+}
+
+std::vector<gid_t> Account::groups() const {
+  const std::lock_guard guard(lock_);
+  return groups_;
 }
 
 Charge::~Charge() {
@@ -21,15 +66,16 @@ Charge::~Charge() {
 
 Result<void> Charge::grow(uint64_t amount) {
   UARENA_ASSERT(account_ != nullptr, "a charge without account grew by {}", amount);
-  account_->used_[static_cast<size_t>(resource_)].fetch_add(amount, std::memory_order_relaxed);
+  if (auto taken = account_->take(resource_, amount); !taken) return taken;
   amount_ += amount;
   return {};
 }
 
 void Charge::shrink(uint64_t amount) {
+  const auto n = static_cast<size_t>(resource_);
   UARENA_ASSERT(account_ != nullptr && amount <= amount_, "giving back {} of {} {}", amount,
-                amount_, kResourceNames[static_cast<size_t>(resource_)]);
-  account_->used_[static_cast<size_t>(resource_)].fetch_sub(amount, std::memory_order_relaxed);
+                amount_, kResourceNames[n]);
+  account_->used_[n].fetch_sub(amount, std::memory_order_relaxed);
   amount_ -= amount;
 }
 

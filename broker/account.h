@@ -1,18 +1,21 @@
-// Who pays for what. Every page, arena, program and connection is charged to the account of the uid
-// that asked for it before it is made, and the object holds its Charge: when the object goes, the
-// charge goes. Limits are not set in this version (charging always succeeds); the counts are real.
+// Who pays for what. Every page, arena, program, connection and descriptor is charged to the
+// account of the uid that asked for it before it is made, and the object holds its Charge: when the
+// object goes, the charge goes. A charge beyond the uid's limit is refused with EDQUOT, and the
+// sentence says what was asked for, what is used and what is allowed; that is counted, and the
+// first time it is logged.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <utility>
+#include <vector>
 
+#include "broker/limits.h"
 #include "ipc/base/result.h"
 
 namespace uarena::broker {
-
-enum class Resource { pages, arenas, programs, connections, count };
 
 class Account;
 
@@ -49,20 +52,41 @@ class Charge {
 // Threads: all functions may be called from any thread. Outlives its charges.
 class Account {
  public:
-  explicit Account(uint32_t uid) : uid_(uid) {}
+  explicit Account(uint32_t uid);
   Account(const Account&) = delete;
   Account& operator=(const Account&) = delete;
 
+  // EDQUOT, Why::quota: beyond the limit.
   Result<Charge> charge(Resource resource, uint64_t amount);
-  uint64_t used(Resource resource) const {
-    return used_[static_cast<size_t>(resource)].load(std::memory_order_relaxed);
-  }
+  // What is there already and must not be lost, whatever the limit is.
+  Charge charge_anyway(Resource resource, uint64_t amount);
+
+  uint64_t used(Resource resource) const { return read(used_, resource); }
+  uint64_t limit(Resource resource) const { return read(limits_, resource); }
+  uint64_t denied(Resource resource) const { return read(denied_, resource); }  // charges
   uint32_t uid() const { return uid_; }
+
+  // Counts for what is charged from now on. What is used beyond it stays.
+  void set_limits(const Amounts& limits);
+  // Which groups the uid's processes are in, as the kernel said at the latest connection.
+  void set_groups(std::vector<gid_t> groups);
+  std::vector<gid_t> groups() const;
 
  private:
   friend class Charge;
-  uint32_t uid_;
-  std::atomic<uint64_t> used_[static_cast<size_t>(Resource::count)] = {};
+  using Counts = std::array<std::atomic<uint64_t>, kResources>;
+  static uint64_t read(const Counts& counts, Resource resource) {
+    return counts[static_cast<size_t>(resource)].load(std::memory_order_relaxed);
+  }
+  Result<void> take(Resource resource, uint64_t amount);
+  Error refuse(Resource resource, uint64_t amount, uint64_t used, uint64_t limit);
+
+  const uint32_t uid_;
+  Counts used_{};
+  Counts limits_;
+  Counts denied_{};
+  mutable std::mutex lock_;
+  std::vector<gid_t> groups_;
 };
 
 }  // namespace uarena::broker

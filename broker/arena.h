@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -113,9 +114,10 @@ class Arena {
   const ArenaIdentity& identity() const;
   const jit::ArenaView& view() const;
 
-  // bpf_arena_alloc_pages: the full user address, or 0 (K33-K37).
-  uint64_t alloc_pages(uint64_t addr, uint32_t page_cnt, int node_id, uint64_t flags,
-                       Origin origin);
+  // bpf_arena_alloc_pages: the full user address, or 0 (K33-K37). `refused`, if given, gets the
+  // sentence when it was 0 because the arena's owner may have no more pages.
+  uint64_t alloc_pages(uint64_t addr, uint32_t page_cnt, int node_id, uint64_t flags, Origin origin,
+                       std::optional<Error>* refused = nullptr);
   // bpf_arena_free_pages (K38-K40).
   void free_pages(uint64_t addr, uint32_t page_cnt);
   // bpf_arena_reserve_pages: 0, -EINVAL, -EBUSY (K41).

@@ -26,7 +26,7 @@ constexpr int kMaxCollisions = 64;
 }  // namespace
 
 uint64_t Arena::alloc_pages(uint64_t addr, uint32_t page_cnt, int node_id, uint64_t flags,
-                            Origin origin) {
+                            Origin origin, std::optional<Error>* refused) {
   Impl& in = *impl_;
   if (flags != 0 || page_cnt == 0 || page_cnt > in.page_count() || !node_allowed(node_id)) return 0;
   const bool fixed = addr != 0;  // all 64 bits: the base of a 4 GiB arena has low32 0 (K35)
@@ -41,7 +41,7 @@ uint64_t Arena::alloc_pages(uint64_t addr, uint32_t page_cnt, int node_id, uint6
       --attempt;
       continue;
     }
-    const int error = in.allocate(guard, {*first, page_cnt}, origin);
+    const int error = in.allocate(guard, {*first, page_cnt}, origin, refused);
     if (error == 0) return in.address_of(*first);
     if (fixed || error != EEXIST) return 0;
   }
@@ -90,8 +90,11 @@ Result<void> Arena::install_globals(uint64_t offset, std::span<const std::byte> 
   {
     Impl::Guard guard(in.lock);
     in.wait_for_work(guard, pages);
-    const int error =
-        in.table.all_free(pages) ? in.allocate(guard, pages, Origin::program) : int{EEXIST};
+    std::optional<Error> refused;
+    const int error = in.table.all_free(pages)
+                          ? in.allocate(guard, pages, Origin::program, &refused)
+                          : int{EEXIST};
+    if (refused) return std::unexpected(std::move(*refused));
     if (error == EEXIST)
       return fail(
           EBUSY,
@@ -102,8 +105,12 @@ Result<void> Arena::install_globals(uint64_t offset, std::span<const std::byte> 
   return in.file.write(offset, bytes);
 }
 
-int Arena::Impl::allocate(Guard& guard, PageRange pages, Origin origin) {
-  if (auto charged = page_charge.grow(pages.count); !charged) return charged.error().code;
+int Arena::Impl::allocate(Guard& guard, PageRange pages, Origin origin,
+                          std::optional<Error>* refused) {
+  if (auto charged = page_charge.grow(pages.count); !charged) {
+    if (refused != nullptr) *refused = charged.error();
+    return charged.error().code;
+  }
   table.take(pages, origin);
   Work claiming{pages};
   work.push_back(&claiming);

@@ -35,6 +35,9 @@ Result<uint32_t> Arena::prefault(uint64_t address, uint64_t length) {
     if (error == EFAULT)
       return fail(EFAULT, "a page of {:#x}-{:#x} is absent, and the arena is SEGV_ON_FAULT",
                   in.address_of(batch.first), in.address_of(batch.first) + batch.count * kPageSize);
+    if (error == EDQUOT)
+      return fail(Why::quota, EDQUOT, "uid {} may have no more pages: {} are new",
+                  in.identity.owner_uid, made);
     if (error != 0) return fail_errno(error, "cannot make pages after {} new ones", made);
   }
   return made;

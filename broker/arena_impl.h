@@ -43,7 +43,7 @@ struct Arena::Impl {
   };
 
   Impl(ArenaIdentity who, MemoryFile memory, KernelView kernel_view, PageTable pages,
-       Charge for_arena, Charge for_pages, ArenaFaults what_faults_come_to);
+       Charge for_arena, Charge for_descriptors, Charge for_pages, ArenaFaults what_faults_come_to);
 
   bool segv_on_fault() const { return (identity.attr.map_flags & kBpfFSegvOnFault) != 0; }
   uint32_t page_count() const { return identity.attr.max_entries; }
@@ -55,8 +55,10 @@ struct Arena::Impl {
 
   // arena_alloc.cc. The caller holds the lock; it is released while pages are claimed.
   // 0: the pages, which were free, are allocated and zero. Else nothing is allocated: EEXIST (a
-  // page was there already), ENOMEM or ENOSPC, or the errno of a refused charge.
-  int allocate(Guard& guard, PageRange pages, Origin origin);
+  // page was there already), ENOMEM or ENOSPC, or the errno of a refused charge, whose
+  // sentence goes to `refused`.
+  int allocate(Guard& guard, PageRange pages, Origin origin,
+               std::optional<Error>* refused = nullptr);
   int claim_without_lock(Guard& guard, Work& claiming, uint32_t& done);
   void give_up(Guard& guard, Work& claiming, uint32_t done, int error);
   void release_but(PageRange pages, const std::vector<uint32_t>& served);
@@ -84,6 +86,7 @@ struct Arena::Impl {
   KernelView view;
   jit::ArenaView arena_view;
   Charge arena_charge;
+  Charge descriptor_charge;  // memory file, state file, userfaultfd of the kernel view
   const ArenaFaults faults;
 
   mutable FairMutex lock;  // guards everything below

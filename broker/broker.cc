@@ -8,6 +8,7 @@
 #include <fstream>
 #include <thread>
 
+#include "broker/config.h"
 #include "broker/descriptor_limit.h"
 #include "broker/service_manager.h"
 #include "ipc/base/log.h"
@@ -66,6 +67,8 @@ Result<void> Broker::start(Inherited inherited, EstateEntries left) {
     if (auto started = jit::debug::JitDump::start(options_.jitdump); !started) return started;
   if (auto started = timers_.start_thread(); !started) return started;
 
+  if (auto configured = configure(); !configured) return configured;
+
   const unsigned cpus = std::max(1u, std::thread::hardware_concurrency());
   auto faults =
       uffd::FaultLoop::create(options_.fault_threads != 0 ? options_.fault_threads : cpus);
@@ -95,12 +98,35 @@ Result<void> Broker::start(Inherited inherited, EstateEntries left) {
   door_.emplace(std::move(*door));
   close_leftovers(inherited);
   if (auto watched = start_watchdog(); !watched) return watched;
-  loop_.on_signals({SIGTERM, SIGINT}, [this](int signal) {
+  loop_.on_signals({SIGTERM, SIGINT, SIGHUP}, [this](int signal) {
+    if (signal == SIGHUP) return reload();
     log(LogLevel::info, "daemon.stopping", {{"signal", signal}, {"clients", clients_.size()}});
     tell_stopping();
     loop_.stop();
   });
   return {};
+}
+
+Result<void> Broker::configure() {
+  if (options_.config.empty()) return {};
+  auto config = read_config(options_.config);
+  if (!config) return std::unexpected(config.error());
+  accounts_.set_limits(std::move(config->limits));
+  return {};
+}
+
+std::string Broker::status_line() const { return "serving on " + door_->path(); }
+
+// What is in force stays so when the new configuration has an error.
+void Broker::reload() {
+  tell_reloading();
+  if (auto configured = configure(); !configured)
+    log(LogLevel::error, "config.refused", {{"error", configured.error().message}});
+  else if (options_.config.empty())
+    log(LogLevel::info, "config.none", {{"hint", "uarenad was started without --config"}});
+  else
+    log(LogLevel::info, "config.in_force", {{"file", options_.config}});
+  tell_ready(status_line());
 }
 
 // What a predecessor has left (takeover.h). What can't go on is said in the log.
@@ -128,10 +154,9 @@ Result<void> Broker::resume(LeftClient& left) {
     for (const auto& [entry, fd] : *list) holds.emplace_back(*estate_, entry);
   auto peer = ipc::peer_credentials(left.socket.get());
   if (!peer) return std::unexpected(peer.error());
-  auto charge = accounts_.of(peer->uid).charge(Resource::connections, 1);
-  if (!charge) return std::unexpected(charge.error());
+  auto charges = SessionCharges::take_anyway(meet(*peer));
   auto session =
-      std::make_unique<Session>(*services_, left.id, std::move(*peer), std::move(*charge),
+      std::make_unique<Session>(*services_, left.id, std::move(*peer), std::move(charges),
                                 ipc::EventLoop::Clock::now(), left.socket.get());
   session->resume(std::move(kept));
   size_t n = 0;
@@ -229,7 +254,7 @@ void Broker::post(uint64_t client_id, std::function<void(Session*)> call) {
 
 void Broker::run() {
   // First: who reads the line may count on it that the manager knows.
-  tell_ready("serving on " + door_->path());
+  tell_ready(status_line());
   log(LogLevel::info, "daemon.ready",
       {{"version", UARENA_VERSION},
        {"socket", door_->path()},
@@ -244,17 +269,28 @@ void Broker::run() {
   loop_.run();
 }
 
+Account& Broker::meet(const ipc::PeerCredentials& peer) {
+  std::vector<gid_t> groups = peer.groups;
+  groups.push_back(peer.gid);
+  return accounts_.meet(peer.uid, std::move(groups));
+}
+
+// It is told why, if it looks: the answer to a request that has not been read.
+void Broker::turn_away(Fd socket, const ipc::PeerCredentials& peer, const Error& why) {
+  log(LogLevel::info, "client.turned_away",
+      {{"uid", peer.uid}, {"pid", peer.pid}, {"error", why.message}});
+  [[maybe_unused]] const auto sent =
+      ipc::send_record(socket.get(), ipc::make_error(0, why), ipc::Wait::no);
+  ipc::close_connection(std::move(socket));
+}
+
 void Broker::accept(Fd socket, ipc::PeerCredentials peer) {
-  auto charge = accounts_.of(peer.uid).charge(Resource::connections, 1);
-  if (!charge) {
-    log(LogLevel::warning, "client.turned_away",
-        {{"uid", peer.uid}, {"error", charge.error().message}});
-    return;
-  }
+  auto charges = SessionCharges::take(meet(peer));
+  if (!charges) return turn_away(std::move(socket), peer, charges.error());
   const uint64_t id = estate_->ledger().next(Ledger::Counter::client);
   log(LogLevel::info, "client.connected",
       {{"client", id}, {"pid", peer.pid}, {"uid", peer.uid}, {"comm", peer.comm}});
-  auto session = std::make_unique<Session>(*services_, id, std::move(peer), std::move(*charge),
+  auto session = std::make_unique<Session>(*services_, id, std::move(peer), std::move(*charges),
                                            ipc::EventLoop::Clock::now(), socket.get());
   if (auto added = add_client(id, std::move(socket), std::move(session)); !added)
     log(LogLevel::warning, "client.turned_away",

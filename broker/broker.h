@@ -54,7 +54,12 @@ class Broker {
   Result<void> start_watchdog();
   void post(uint64_t client_id, std::function<void(Session*)> call);
   Result<void> add_client(uint64_t id, Fd socket, std::unique_ptr<Session> session);
+  Account& meet(const ipc::PeerCredentials& peer);
   void accept(Fd socket, ipc::PeerCredentials peer);
+  static void turn_away(Fd socket, const ipc::PeerCredentials& peer, const Error& why);
+  Result<void> configure();
+  void reload();
+  std::string status_line() const;
   void remove(uint64_t client_id, const Error& reason);
   std::vector<uarena_client_info> client_infos(uint64_t after) const;
   std::vector<uarena_client_info> clients_of(uint64_t arena_id) const;

@@ -105,6 +105,7 @@ Result<void> Keeper::block_signals() {
   ::sigemptyset(&stop);
   ::sigaddset(&stop, SIGTERM);
   ::sigaddset(&stop, SIGINT);
+  ::sigaddset(&stop, SIGHUP);
   ::sigprocmask(SIG_BLOCK, &stop, &signals_before_);
   signals_.reset(::signalfd(-1, &stop, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!signals_) return fail_errno(errno, "cannot wait for signals");
@@ -179,7 +180,7 @@ void Keeper::serve() {
 void Keeper::take_signal() {
   signalfd_siginfo info{};
   if (::read(signals_.get(), &info, sizeof info) != sizeof info) return;
-  told_to_stop_ = true;
+  if (info.ssi_signo != SIGHUP) told_to_stop_ = true;  // else the child reads its configuration
   ::syscall(SYS_pidfd_send_signal, child_.pidfd.get(), static_cast<int>(info.ssi_signo), nullptr,
             0);
 }
@@ -216,6 +217,8 @@ void Keeper::store(const NotifyMessage& message, std::vector<Fd> fds) {
 // manager sees one process, the keeper, and is told nothing of descriptors.
 void Keeper::pass_on(const NotifyMessage& message) {
   std::string state;
+  if (message.reloading)
+    state += fmt::format("RELOADING=1\nMONOTONIC_USEC={}\n", *message.reloading);
   if (message.ready) state += "READY=1\n";
   if (message.stopping) state += "STOPPING=1\n";
   if (message.watchdog) state += "WATCHDOG=1\n";

@@ -13,12 +13,13 @@ namespace uarena::broker {
 struct NotifyMessage {
   enum class Store { none, put, remove };
 
-  bool ready = false;                 // READY=1
-  bool stopping = false;              // STOPPING=1
-  bool watchdog = false;              // WATCHDOG=1
-  std::optional<std::string> status;  // STATUS=
-  Store store = Store::none;          // FDSTORE=1, FDSTOREREMOVE=1 (wins, as with systemd)
-  std::string name;                   // FDNAME=, valid if store is not none
+  bool ready = false;                    // READY=1
+  bool stopping = false;                 // STOPPING=1
+  std::optional<std::string> reloading;  // RELOADING=1: the MONOTONIC_USEC= beside it, "" without
+  bool watchdog = false;                 // WATCHDOG=1
+  std::optional<std::string> status;     // STATUS=
+  Store store = Store::none;             // FDSTORE=1, FDSTOREREMOVE=1 (wins, as with systemd)
+  std::string name;                      // FDNAME=, valid if store is not none
 };
 
 // systemd takes no more either.

@@ -57,6 +57,12 @@ Options parse_options(int argc, char** argv) {
          "--runner-threads", options.runner_threads,
          "threads that run programs (default: two per CPU; more are started while all are busy)")
       ->check(CLI::Range(1, 256));
+  app.add_option("--config", options.config,
+                 "configuration file with the limits of users and groups, uarenad.toml(5); read "
+                 "again at SIGHUP (default: none, no limits)")
+      ->check([](const std::string& text) {
+        return text.empty() ? "a file has a name" : std::string();
+      });
   app.add_option("--load-group", options.load_group,
                  "group whose members may load programs, besides root and the broker's own uid")
       ->check([](const std::string& text) {

@@ -12,6 +12,7 @@ struct Options {
   unsigned socket_mode = 0600;  // without the option 0666 for root (the system's broker)
   unsigned fault_threads = 0;   // 0: one per CPU
   unsigned runner_threads = 0;  // 0: two per CPU
+  std::string config;           // path of the configuration file; empty: none
   std::string load_group;       // whose members may load programs; empty: nobody's
   std::string jitdump;          // directory for perf's jitdump; empty: none
   LogLevel log_level = LogLevel::info;

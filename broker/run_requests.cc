@@ -277,10 +277,13 @@ Result<Record> RunRequests::page_op(RunChannel& channel, Request& request) {
   uarena_page_op_reply reply{};
   if (request.type != UARENA_MSG_PREFAULT) begin(channel, request);
   switch (request.type) {
-    case UARENA_MSG_PAGE_ALLOC:
-      reply.addr =
-          (*found)->alloc_pages(body.addr, body.page_cnt, body.node_id, body.flags, Origin::client);
+    case UARENA_MSG_PAGE_ALLOC: {
+      std::optional<Error> refused;
+      reply.addr = (*found)->alloc_pages(body.addr, body.page_cnt, body.node_id, body.flags,
+                                         Origin::client, &refused);
+      if (refused) return std::unexpected(std::move(*refused));
       break;
+    }
     case UARENA_MSG_PAGE_FREE:
       (*found)->free_pages(body.addr, body.page_cnt);
       break;

@@ -21,6 +21,7 @@
 #include <thread>
 #include <unordered_map>
 
+#include "broker/account.h"
 #include "broker/estate.h"
 #include "ipc/base/fd.h"
 #include "ipc/base/result.h"
@@ -48,7 +49,8 @@ struct RunChannel {
   std::shared_ptr<RunClient> client;
   LedgerSlot in_hand;  // where a successor sees what was begun
   EstateHold kept;     // the socket
-  int cpu = -1;        // where the caller of the latest request ran; -1: unknown
+  Charge descriptor = {};
+  int cpu = -1;  // where the caller of the latest request ran; -1: unknown
 };
 
 class RunnerPool {

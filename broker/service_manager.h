@@ -8,6 +8,7 @@ namespace uarena::broker {
 
 // `status`: one line for a person.
 void tell_ready(std::string_view status);
+void tell_reloading();
 void tell_stopping();
 void tell_alive();
 

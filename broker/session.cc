@@ -11,12 +11,25 @@ namespace uarena::broker {
 using ipc::Record;
 using ipc::Request;
 
-Session::Session(Services& services, uint64_t client_id, ipc::PeerCredentials peer, Charge charge,
-                 Time now, int socket)
+Result<SessionCharges> SessionCharges::take(Account& account) {
+  auto connection = account.charge(Resource::connections, 1);
+  if (!connection) return std::unexpected(connection.error());
+  auto descriptors = account.charge(Resource::descriptors, kDescriptors);
+  if (!descriptors) return std::unexpected(descriptors.error());
+  return SessionCharges{std::move(*connection), std::move(*descriptors)};
+}
+
+SessionCharges SessionCharges::take_anyway(Account& account) {
+  return {account.charge_anyway(Resource::connections, 1),
+          account.charge_anyway(Resource::descriptors, kDescriptors)};
+}
+
+Session::Session(Services& services, uint64_t client_id, ipc::PeerCredentials peer,
+                 SessionCharges charges, Time now, int socket)
     : services_(services),
       client_id_(client_id),
       peer_(std::move(peer)),
-      charge_(std::move(charge)),
+      charges_(std::move(charges)),
       handshake_(now),
       socket_(socket),
       run_client_(std::make_shared<RunClient>()) {
@@ -124,6 +137,8 @@ Result<Record> Session::hello(Request& request) {
 Result<Record> Session::run_channel(Request& request) {
   if (run_client_->channels >= kMaxRunChannels)
     return fail(EMFILE, "a client may have {} run channels", kMaxRunChannels);
+  auto charge = services_.accounts.of(peer_.uid).charge(Resource::descriptors, 1);
+  if (!charge) return std::unexpected(charge.error());
   int ends[2];
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
     return fail_errno(errno, "cannot make a run channel");
@@ -134,7 +149,7 @@ Result<Record> Session::run_channel(Request& request) {
       services_.estate.hold({EstateEntry::Kind::run, client_id_, slot->number()}, ours.get());
   if (!kept) return std::unexpected(kept.error());
   if (auto adopted = services_.runners.adopt(
-          {std::move(ours), run_client_, std::move(*slot), std::move(*kept)});
+          {std::move(ours), run_client_, std::move(*slot), std::move(*kept), std::move(*charge)});
       !adopted)
     return std::unexpected(adopted.error());
   Record reply = ipc::make_reply(request.type, request.seq, uarena_empty{});

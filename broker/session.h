@@ -53,6 +53,17 @@ struct Services {
   std::function<const Session*(uint64_t client)> client = [](uint64_t) { return nullptr; };
 };
 
+// What a connection is charged for, besides what it asks for.
+struct SessionCharges {
+  static constexpr uint64_t kDescriptors = 2;  // the socket, and the process's pidfd
+  static Result<SessionCharges> take(Account& account);
+  // A predecessor's client is not lost to a limit.
+  static SessionCharges take_anyway(Account& account);
+
+  Charge connection;
+  Charge descriptors;
+};
+
 class Session {
  public:
   using Time = ipc::Handshake::Time;
@@ -61,7 +72,7 @@ class Session {
   static constexpr size_t kMaxSlowCalls = 64;
 
   // `socket` is the control connection, which stays the caller's; the estate gets a copy of it.
-  Session(Services& services, uint64_t client_id, ipc::PeerCredentials peer, Charge charge,
+  Session(Services& services, uint64_t client_id, ipc::PeerCredentials peer, SessionCharges charges,
           Time now, int socket);
   ~Session();
   Session(const Session&) = delete;
@@ -102,6 +113,7 @@ class Session {
     std::shared_ptr<uffd::FaultCounters> counters;
     bool full = false;
     EstateHold kept;  // the userfaultfd
+    Charge descriptor;
   };
   struct Arming;
   struct Armed {
@@ -145,7 +157,7 @@ class Session {
   Services& services_;
   uint64_t client_id_;
   ipc::PeerCredentials peer_;
-  Charge charge_;
+  SessionCharges charges_;
   ipc::Handshake handshake_;
   int socket_;
   EstateHold kept_;       // the control connection, once greeted

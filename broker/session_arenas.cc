@@ -111,7 +111,10 @@ Result<Record> Session::attach(Request& request, Time now) {
   if (auto mappable = check_mappable(arena->user_vm_start(), arena->size()); !mappable)
     return std::unexpected(mappable.error());
   uarena_arena_reply reply{};
+  auto charge = services_.accounts.of(peer_.uid).charge(Resource::descriptors, 1);
+  if (!charge) return std::unexpected(charge.error());
   Attachment attachment;
+  attachment.descriptor = std::move(*charge);
   attachment.arena = arena;
   attachment.use = services_.arenas.use(arena, ArenaUse::Kind::client);
   if (!attachment.use)

@@ -22,6 +22,7 @@ void Session::resume(EstateHold kept) {
 
 Result<void> Session::resume_attachment(std::shared_ptr<Arena> arena, Fd fd, EstateHold kept) {
   Attachment attachment;
+  attachment.descriptor = services_.accounts.of(peer_.uid).charge_anyway(Resource::descriptors, 1);
   attachment.use = services_.arenas.use(arena, ArenaUse::Kind::client);
   UARENA_ASSERT(attachment.use, "arena {} is not registered", arena->id());
   auto uffd =
@@ -50,7 +51,8 @@ Result<void> Session::resume_attachment(std::shared_ptr<Arena> arena, Fd fd, Est
 
 Result<void> Session::resume_channel(Fd socket, LedgerSlot in_hand, EstateHold kept) {
   return services_.runners.adopt(
-      {std::move(socket), run_client_, std::move(in_hand), std::move(kept)});
+      {std::move(socket), run_client_, std::move(in_hand), std::move(kept),
+       services_.accounts.of(peer_.uid).charge_anyway(Resource::descriptors, 1)});
 }
 
 // The answer to a request that the predecessor had carried out and not answered; none: it had not.
@@ -105,6 +107,7 @@ void Session::pick_up_attach(const Request& request) {
   Attachment attachment;
   attachment.arena = services_.arenas.find(id);
   if (!attachment.arena) return;
+  attachment.descriptor = services_.accounts.of(peer_.uid).charge_anyway(Resource::descriptors, 1);
   attachment.use = services_.arenas.use(attachment.arena, ArenaUse::Kind::client);
   if (!attachment.use) return;
   attachments_.insert_or_assign(id, std::move(attachment));

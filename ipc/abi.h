@@ -83,7 +83,8 @@ enum uarena_why {
   UARENA_WHY_QUOTA = 7,
 };
 
-/* payload: one sentence, no NUL. An optional descriptor: a memfd with a longer text (verifier log).
+/* With `seq` 0 it answers nothing that was asked: the broker says why it ends the connection.
+ * payload: one sentence, no NUL. An optional descriptor: a memfd with a longer text (verifier log).
  */
 struct uarena_error {
   struct uarena_msg msg;

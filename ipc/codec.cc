@@ -173,7 +173,10 @@ std::expected<void, Refusal> decode_reply(Record& record, uint16_t type, uint64_
                                   header.version, UARENA_ABI_VERSION),
                       Why::version},
                 false, Fd()});
-  if (header.seq != seq) return refuse(fmt::format("number {} instead of {}", header.seq, seq));
+  // Number 0: the broker ends the connection and says why.
+  const bool farewell = header.type == UARENA_MSG_ERROR && header.seq == 0;
+  if (header.seq != seq && !farewell)
+    return refuse(fmt::format("number {} instead of {}", header.seq, seq));
   if (header.type == UARENA_MSG_ERROR) return std::unexpected(decode_error(record, header));
   if (header.type != (type | UARENA_REPLY)) return refuse(fmt::format("type {:#x}", header.type));
   if (auto ok = check_size(bytes, header.size, size_v1, static_cast<uint32_t>(body.size())); !ok)

@@ -54,12 +54,25 @@ Result<Record> Channel::receive_answer(uint64_t seq) {
   }
 }
 
+// A broker that lets nobody in says why before it closes the connection: an error with no request's
+// number. It may be there although the connection's end was noticed first.
+std::optional<Record> Channel::farewell() {
+  Result<Record> last = receive_record(socket_.get(), Wait::no);
+  if (!last) last = receive_record(socket_.get(), Wait::no);  // the first one told of the end
+  uarena_msg header{};
+  if (!last || last->bytes.size() < sizeof header) return std::nullopt;
+  std::memcpy(&header, last->bytes.data(), sizeof header);
+  if (header.type != UARENA_MSG_ERROR || header.seq != 0) return std::nullopt;
+  return std::move(*last);
+}
+
 Result<Record> Channel::exchange(uint16_t type, uint64_t seq, const Record& request,
                                  std::span<const int> fds) {
   if (broken_) return std::unexpected(*broken_);
   if (auto sent = send_record(socket_.get(), request.bytes, fds); !sent) {
     if (sent.error().code == EAGAIN) return lost(ETIMEDOUT, "the broker does not take requests");
     if (!says_gone(sent.error().code)) return std::unexpected(std::move(sent.error()));
+    if (auto last = farewell()) return std::move(*last);
     return lost(EPIPE, fmt::format("the broker is gone: {} could not be sent", message_name(type)));
   }
 
@@ -69,6 +82,8 @@ Result<Record> Channel::exchange(uint16_t type, uint64_t seq, const Record& requ
   // The record is through, only its content is not.
   if (code == EPROTO || code == EMSGSIZE) return answer;
   if (code == EAGAIN) return lost(ETIMEDOUT, "the broker does not answer");
+  if (says_gone(code))
+    if (auto last = farewell()) return std::move(*last);
   return lost(says_gone(code) ? ECONNRESET : code,
               type == UARENA_MSG_PROG_RUN
                   ? "the connection to the broker was lost while the program ran: outcome unknown"

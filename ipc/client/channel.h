@@ -55,6 +55,7 @@ class Channel {
   Result<Record> exchange(uint16_t type, uint64_t seq, const Record& request,
                           std::span<const int> fds);
   Result<Record> receive_answer(uint64_t seq);
+  std::optional<Record> farewell();
   std::unexpected<Error> lost(int code, std::string what);
 
   const Fd socket_;

@@ -67,5 +67,57 @@ TEST(Account, ThreadsCountTogether) {
   EXPECT_EQ(account.used(Resource::pages), 0U);
 }
 
+Amounts limited(Resource resource, uint64_t amount) {
+  Amounts amounts;
+  amounts.fill(kUnlimited);
+  amounts[static_cast<size_t>(resource)] = amount;
+  return amounts;
+}
+
+TEST(Account, BeyondTheLimitNothingIsCharged) {
+  Account account(1000);
+  account.set_limits(limited(Resource::pages, 10));
+  Charge charge = account.charge(Resource::pages, 7).value();
+  const auto refused = account.charge(Resource::pages, 4);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, EDQUOT);
+  EXPECT_EQ(refused.error().why, Why::quota);
+  EXPECT_EQ(refused.error().message,
+            "uid 1000 may have 10 pages: it has 7, and 4 more were asked for");
+  EXPECT_FALSE(charge.grow(UINT64_MAX));
+  EXPECT_EQ(account.used(Resource::pages), 7U);
+  EXPECT_EQ(account.denied(Resource::pages), 2U);
+  EXPECT_TRUE(charge.grow(3));
+  EXPECT_TRUE(account.charge(Resource::arenas, 100)) << "another resource";
+}
+
+TEST(Account, WhatIsBeyondALowerLimitStays) {
+  Account account(1000);
+  Charge charge = account.charge(Resource::pages, 7).value();
+  account.set_limits(limited(Resource::pages, 5));
+  EXPECT_EQ(account.used(Resource::pages), 7U);
+  EXPECT_FALSE(charge.grow(1));
+  EXPECT_TRUE(account.charge_anyway(Resource::pages, 3).amount() == 3);
+  charge.shrink(4);
+  EXPECT_TRUE(charge.grow(2));
+  EXPECT_FALSE(charge.grow(1));
+}
+
+// However many ask at once, together they never have more than the limit.
+TEST(Account, ThreadsShareTheLimit) {
+  Account account(0);
+  account.set_limits(limited(Resource::pages, 100));
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i)
+    threads.emplace_back([&] {
+      for (int n = 0; n < 10'000; ++n) {
+        const auto charge = account.charge(Resource::pages, 40);
+        EXPECT_LE(account.used(Resource::pages), 100U);
+      }
+    });
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(account.used(Resource::pages), 0U);
+}
+
 }  // namespace
 }  // namespace uarena::broker

@@ -44,9 +44,9 @@ class SessionTest : public ::testing::Test {
     peer.pid = ::getpid();
     peer.uid = uid;
     peer.pidfd.reset(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0)));
-    auto made = std::make_unique<Session>(
-        services_, 7, std::move(peer), accounts_.of(uid).charge(Resource::connections, 1).value(),
-        now_, socket_.get());
+    auto made = std::make_unique<Session>(services_, 7, std::move(peer),
+                                          SessionCharges::take(accounts_.of(uid)).value(), now_,
+                                          socket_.get());
     made->answers_go_to([this](ipc::Record&& record) {
       answer_ = std::move(record);
       loop_.stop();

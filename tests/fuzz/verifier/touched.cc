@@ -94,6 +94,8 @@ bool Oracle::may_touch(uint64_t address, uint64_t bytes, bool writes) const {
     if (inside(from, size)) return true;
   for (const uint64_t value : run_.values)
     if (inside(value, kElementBytes)) return true;
+  for (const uint64_t key : run_.keys)
+    if (!writes && inside(key, sizeof(uint32_t))) return true;
   return may_touch_map(address, bytes, writes);
 }
 

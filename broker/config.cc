@@ -1,0 +1,151 @@
+// One function for each table of the file; a Place says where in the file one is, for messages.
+#include "broker/config.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <vector>
+
+// Errors are values here, as everywhere.
+#define TOML_EXCEPTIONS 0
+#define TOML_ENABLE_FORMATTERS 0
+#include <toml++/toml.h>
+
+#include "ipc/base/fd.h"
+#include "ipc/base/log.h"
+
+namespace uarena::broker {
+namespace {
+
+constexpr size_t kMostBytes = size_t{1} << 20;
+// A group with very many members has a long line, and getgrnam_r(3) has to hold all of it.
+constexpr size_t kDatabaseLine = size_t{1} << 20;
+
+class Parser {
+ public:
+  explicit Parser(std::string_view name) : name_(name) {}
+
+  Result<Config> config(const toml::table& root) {
+    for (const auto& [key, value] : root) {
+      if (key.str() != "limits") return unknown(key, "limits");
+      const toml::table* table = value.as_table();
+      if (table == nullptr) return wrong(value, "limits is a table");
+      if (auto read = limits(*table); !read) return std::unexpected(read.error());
+    }
+    return std::move(config_);
+  }
+
+ private:
+  Result<void> limits(const toml::table& table) {
+    for (const auto& [key, value] : table) {
+      if (key.str() == "user" || key.str() == "group") {
+        if (auto read = limits_of(key.str(), value); !read) return read;
+      } else if (auto read = amount(key, value, config_.limits.everybody); !read) {
+        return read;
+      }
+    }
+    return {};
+  }
+
+  Result<void> limits_of(std::string_view kind, const toml::node& node) {
+    const toml::table* names = node.as_table();
+    if (names == nullptr) return wrong(node, "limits.{0} is a table of {0}s", kind);
+    for (const auto& [name, value] : *names) {
+      const auto number =
+          kind == "user" ? uid_of(std::string(name.str())) : gid_of(std::string(name.str()));
+      if (!number) return wrong(name, "there is no {} '{}'", kind, escaped(name.str()));
+      const toml::table* amounts = value.as_table();
+      if (amounts == nullptr) return wrong(value, "limits.{}.{} is a table", kind, name.str());
+      LimitSet& set =
+          kind == "user" ? config_.limits.users[*number] : config_.limits.groups[*number];
+      for (const auto& [key, entry] : *amounts)
+        if (auto read = amount(key, entry, set); !read) return read;
+    }
+    return {};
+  }
+
+  Result<void> amount(const toml::key& key, const toml::node& value, LimitSet& set) {
+    const auto resource = std::ranges::find(kResourceNames, key.str());
+    if (resource == kResourceNames.end())
+      return unknown(key, fmt::format("{}, user, group", fmt::join(kResourceNames, ", ")));
+    auto& place = set[static_cast<size_t>(resource - kResourceNames.begin())];
+    if (const auto text = value.value_exact<std::string_view>(); text == "unlimited") {
+      place = kUnlimited;
+      return {};
+    }
+    const auto number = value.value_exact<int64_t>();
+    if (!number || *number < 0)
+      return wrong(value, "{} is a number from 0 on, or \"unlimited\"", key.str());
+    place = static_cast<uint64_t>(*number);
+    return {};
+  }
+
+  static std::optional<uint32_t> number(const std::string& text) {
+    uint32_t value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    return error == std::errc() && end == text.data() + text.size() ? std::optional(value)
+                                                                    : std::nullopt;
+  }
+  static std::optional<uint32_t> uid_of(const std::string& name) {
+    if (const auto value = number(name)) return value;
+    std::vector<char> line(kDatabaseLine);
+    passwd entry{};
+    passwd* found = nullptr;
+    if (::getpwnam_r(name.c_str(), &entry, line.data(), line.size(), &found) != 0) return {};
+    return found == nullptr ? std::nullopt : std::optional(entry.pw_uid);
+  }
+  static std::optional<uint32_t> gid_of(const std::string& name) {
+    if (const auto value = number(name)) return value;
+    std::vector<char> line(kDatabaseLine);
+    group entry{};
+    group* found = nullptr;
+    if (::getgrnam_r(name.c_str(), &entry, line.data(), line.size(), &found) != 0) return {};
+    return found == nullptr ? std::nullopt : std::optional(entry.gr_gid);
+  }
+
+  std::unexpected<Error> unknown(const toml::key& key, std::string_view allowed) const {
+    return wrong(key, "'{}' is unknown here, allowed are {}", escaped(key.str()), allowed);
+  }
+  template <typename Where, typename... Args>
+  std::unexpected<Error> wrong(const Where& where, fmt::format_string<Args...> format,
+                               Args&&... args) const {
+    return fail(EINVAL, "{}:{}: {}", name_, where.source().begin.line,
+                fmt::format(format, std::forward<Args>(args)...));
+  }
+
+  std::string name_;
+  Config config_;
+};
+
+}  // namespace
+
+Result<Config> parse_config_untrusted(std::string_view text, std::string_view name) {
+  const toml::parse_result parsed = toml::parse(text, name);
+  if (!parsed)
+    return fail(EINVAL, "{}:{}: {}", name, parsed.error().source().begin.line,
+                escaped(parsed.error().description()));
+  return Parser(name).config(parsed.table());
+}
+
+Result<Config> read_config(const std::string& path) {
+  const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file) return fail_errno(errno, "cannot open the configuration {}", path);
+  std::string text;
+  for (;;) {
+    char block[4096];
+    const ssize_t n = ::read(file.get(), block, sizeof block);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return fail_errno(errno, "cannot read the configuration {}", path);
+    if (n == 0) break;
+    text.append(block, static_cast<size_t>(n));
+    if (text.size() > kMostBytes)
+      return fail(EFBIG, "the configuration {} has more than {} bytes", path, kMostBytes);
+  }
+  return parse_config_untrusted(text, path);
+}
+
+}  // namespace uarena::broker
