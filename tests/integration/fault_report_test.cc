@@ -1,6 +1,7 @@
 // What the command says of page faults, with real clients that fault in known ways: how they ended,
 // whose they were, which row of the table a client got, and the trace of the latest ones.
 #include <chrono>
+#include <fstream>
 #include <map>
 #include <set>
 
@@ -153,6 +154,38 @@ TEST_F(FaultReport, DeniedByPoison) {
     const json::object view = ask({"client", "show", std::to_string(integer(row, "id"))});
     EXPECT_EQ(text(list(view, "attachments").at(0).as_object(), "refusal"), "poison");
   }
+}
+
+// Pages that are there stay there; one more is denied, as if there were no memory.
+TEST_F(FaultReport, DeniedByALimit) {
+  TempDir directory;
+  const std::string config = directory.path() + "/uarenad.toml";
+  std::ofstream(config) << "[limits]\npages = 2\n";
+  BrokerProcess limited({"--config", config});
+  const auto ask = [&](const Words& words) {
+    Words argv{std::string(UARENA_BIN_DIR) + "/uarena", "-j", "-s", limited.socket()};
+    argv.insert(argv.end(), words.begin(), words.end());
+    return document(run_command(argv));
+  };
+  ask({"arena", "create", "heap", "--pages", "16"});
+  ChildProcess child({kToucher, "--socket", limited.socket(), "--handler", "heap", "--hold"});
+  EXPECT_THAT(child.read_line(), ::testing::StartsWith("attached"));
+  touch(child, "write 1 1");
+  touch(child, "write 2 2");
+  denied(child, "write 3 3");
+  touch(child, "read 2");
+  json::object stats;
+  ASSERT_TRUE(eventually([&] {
+    stats = stats_of(ask({"arena", "show", "heap"}));
+    return integer(stats, "denied") == 1;
+  }));
+  EXPECT_EQ(integer(stats, "installed"), 2);
+  EXPECT_EQ(all(stats), 3);
+  const json::array faults = list(ask({"arena", "trace", "heap"}), "faults");
+  ASSERT_EQ(faults.size(), 3u);
+  EXPECT_EQ(text(faults[2].as_object(), "outcome"), "denied");
+  EXPECT_EQ(text(faults[2].as_object(), "refusal"), "signal");
+  EXPECT_EQ(text(faults[2].as_object(), "access"), "write");
 }
 
 // Of arenas, of clients (also of those that are gone) and of the broker: the same faults.
