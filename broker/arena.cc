@@ -17,22 +17,22 @@
 namespace uarena::broker {
 namespace {
 
-constexpr uint64_t kDescriptors = 3;  // memory file, state file, userfaultfd of the kernel view
 constexpr uint64_t kPagesGivenBackAtOnce = 4096;  // some milliseconds
 
 }  // namespace
 
 Arena::Impl::Impl(ArenaIdentity who, MemoryFile memory, KernelView kernel_view, PageTable pages,
-                  Charge for_arena, Charge for_descriptors, Charge for_pages)
+                  ArenaCharges charges, ArenaFaults what_faults_come_to)
     : identity(std::move(who)),
       file(std::move(memory)),
       view(std::move(kernel_view)),
       arena_view{view.kern_vm_start(), identity.user_vm_start, file.size(),
                  (identity.attr.map_flags & kBpfFNoUserConv) != 0},
-      arena_charge(std::move(for_arena)),
-      descriptor_charge(std::move(for_descriptors)),
+      arena_charge(std::move(charges.arena)),
+      descriptor_charge(std::move(charges.descriptors)),
+      faults(std::move(what_faults_come_to)),
       table(std::move(pages)),
-      page_charge(std::move(for_pages)) {}
+      page_charge(std::move(charges.pages)) {}
 
 Arena::Arena(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
@@ -87,15 +87,21 @@ Result<std::shared_ptr<Arena>> Arena::assemble(MemoryFile file, PageTable table,
   ArenaIdentity identity = table.state_file().identity();
   auto arena_charge = account.charge(Resource::arenas, 1);
   if (!arena_charge) return std::unexpected(arena_charge.error());
-  auto descriptor_charge = account.charge(Resource::descriptors, kDescriptors);
+  auto descriptor_charge = account.charge(Resource::descriptors, ArenaCharges::kDescriptors);
   if (!descriptor_charge) return std::unexpected(descriptor_charge.error());
   auto page_charge = account.charge(Resource::pages, table.allocated());
   if (!page_charge) return std::unexpected(page_charge.error());
   auto view = KernelView::create(file, identity.user_vm_start);
   if (!view) return std::unexpected(view.error());
-  return std::shared_ptr<Arena>(new Arena(std::make_unique<Impl>(
-      std::move(identity), std::move(file), std::move(*view), std::move(table),
-      std::move(*arena_charge), std::move(*descriptor_charge), std::move(*page_charge))));
+  auto trace = uffd::FaultTrace::create();
+  if (!trace) return std::unexpected(trace.error());
+  ArenaCharges charges{std::move(*arena_charge), std::move(*descriptor_charge),
+                       std::move(*page_charge)};
+  ArenaFaults faults{std::make_shared<uffd::FaultTally>(),
+                     std::make_shared<uffd::FaultTrace>(std::move(*trace))};
+  return std::shared_ptr<Arena>(
+      new Arena(std::make_unique<Impl>(std::move(identity), std::move(file), std::move(*view),
+                                       std::move(table), std::move(charges), std::move(faults))));
 }
 
 void Arena::note_cut_off_run(CutOff why, uint64_t program_id, const std::string& program,

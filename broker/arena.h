@@ -12,10 +12,13 @@
 #include <vector>
 
 #include "broker/account.h"
+#include "broker/page_counts.h"
 #include "ipc/base/fd.h"
 #include "ipc/base/page.h"
 #include "ipc/base/result.h"
 #include "jit/runtime.h"
+#include "uffd/fault_tally.h"
+#include "uffd/fault_trace.h"
 
 namespace uarena::broker {
 
@@ -36,10 +39,16 @@ struct PageExtent {
 };
 
 struct ArenaCounts {
+  PagesByOrigin by_origin;
   uint32_t pages_allocated = 0;
   uint32_t pages_reserved = 0;
-  uint64_t faults = 0;
   uint64_t blocks = 0;
+};
+
+// What clients' faults on an arena came to, since this process has it.
+struct ArenaFaults {
+  std::shared_ptr<uffd::FaultTally> tally;
+  std::shared_ptr<uffd::FaultTrace> trace;
 };
 
 // Who an arena is; never changes.
@@ -73,7 +82,11 @@ struct CutOffRuns {
   std::string program;   // its name
 };
 
-enum class FaultDecision { present, refuse };
+enum class FaultDecision {
+  installed,  // the page is new
+  present,    // it was there, by the time that the arena looked
+  refuse,
+};
 
 class MemoryFile;
 class PageTable;
@@ -128,7 +141,9 @@ class Arena {
 
   // Inspection: consistent copies, no client can make them wait.
   std::vector<PageExtent> extents() const;
+  // Takes no lock: each number is exact, all together need not be of one moment.
   ArenaCounts counts() const;
+  const ArenaFaults& faults() const;
   // Bytes of the memory file; absent pages read as zeros and stay absent.
   Result<std::vector<std::byte>> read(uint64_t offset, uint32_t length) const;
 

@@ -12,10 +12,9 @@ FaultDecision Arena::fault(uint64_t address) {
   Impl& in = *impl_;
   if (address - user_vm_start() >= size()) return FaultDecision::refuse;
   Impl::Guard guard(in.lock);
-  ++in.faults;
   uint32_t made = 0;
-  const int error = in.ensure_present(in.page_of(address), made);
-  return error == 0 ? FaultDecision::present : FaultDecision::refuse;
+  if (in.ensure_present(in.page_of(address), made) != 0) return FaultDecision::refuse;
+  return made != 0 ? FaultDecision::installed : FaultDecision::present;
 }
 
 Result<uint32_t> Arena::prefault(uint64_t address, uint64_t length) {

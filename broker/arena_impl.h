@@ -26,6 +26,14 @@
 
 namespace uarena::broker {
 
+// What an arena's owner pays for it.
+struct ArenaCharges {
+  static constexpr uint64_t kDescriptors = 3;  // memory file, state file, kernel view's userfaultfd
+  Charge arena;
+  Charge descriptors;
+  Charge pages;
+};
+
 struct Arena::Impl {
   using Guard = std::unique_lock<FairMutex>;
 
@@ -43,7 +51,7 @@ struct Arena::Impl {
   };
 
   Impl(ArenaIdentity who, MemoryFile memory, KernelView kernel_view, PageTable pages,
-       Charge for_arena, Charge for_descriptors, Charge for_pages);
+       ArenaCharges charges, ArenaFaults what_faults_come_to);
 
   bool segv_on_fault() const { return (identity.attr.map_flags & kBpfFSegvOnFault) != 0; }
   uint32_t page_count() const { return identity.attr.max_entries; }
@@ -86,14 +94,14 @@ struct Arena::Impl {
   KernelView view;
   jit::ArenaView arena_view;
   Charge arena_charge;
-  Charge descriptor_charge;  // memory file, state file, userfaultfd of the kernel view
+  Charge descriptor_charge;
+  const ArenaFaults faults;
 
   mutable FairMutex lock;  // guards everything below
   PageTable table;
   Charge page_charge;
   std::vector<Work*> work;
   std::condition_variable_any work_done;
-  uint64_t faults = 0;
   bool tampering_logged = false;
 };
 

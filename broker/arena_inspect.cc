@@ -43,10 +43,11 @@ std::vector<PageExtent> Arena::extents() const {
 }
 
 ArenaCounts Arena::counts() const {
-  const uint64_t blocks = impl_->file.blocks();
-  const Impl::Guard guard(impl_->lock);
-  return {impl_->table.allocated(), impl_->table.reserved(), impl_->faults, blocks};
+  const PagesByOrigin by_origin = impl_->table.counts();
+  return {by_origin, by_origin.allocated(), by_origin.reserved(), impl_->file.blocks()};
 }
+
+const ArenaFaults& Arena::faults() const { return impl_->faults; }
 
 Result<std::vector<std::byte>> Arena::read(uint64_t offset, uint32_t length) const {
   if (offset > size() || length > size() - offset)

@@ -87,7 +87,8 @@ Result<void> Broker::start(Inherited inherited, EstateEntries left) {
       load_policy_,
       [this](uint64_t id, std::function<void(Session*)> call) { post(id, std::move(call)); },
       [this](uint64_t after) { return client_infos(after); }, [this] { return status(); },
-      [this](uint64_t arena_id) { return clients_of(arena_id); }});
+      [this](uint64_t arena_id) { return clients_of(arena_id); },
+      [this](uint64_t id) { return find_session(id); }});
 
   take_over(left);
   auto door = FrontDoor::open(
@@ -310,6 +311,11 @@ std::vector<uarena_client_info> Broker::client_infos(uint64_t after) const {
   return infos;
 }
 
+const Session* Broker::find_session(uint64_t client_id) const {
+  const auto found = clients_.find(client_id);
+  return found == clients_.end() ? nullptr : &found->second->session();
+}
+
 std::vector<uarena_client_info> Broker::clients_of(uint64_t arena_id) const {
   std::vector<uarena_client_info> infos;
   for (const auto& [id, client] : clients_)
@@ -325,9 +331,9 @@ uarena_status_reply Broker::status() const {
   s.programs = programs_.size();
   for (const ArenaStanding& standing : arenas_.list())
     s.pages_allocated += standing.arena->counts().pages_allocated;
-  const uffd::FaultCounts faults = faults_->counts();
-  s.faults_served = faults.served;
-  s.faults_refused = faults.refused;
+  const uffd::FaultSummary faults = faults_->summary();
+  s.faults_served = faults.counts.served();
+  s.faults_refused = faults.counts.refused();
   s.pid = static_cast<uint32_t>(::getpid());
   s.uid = ::geteuid();
   s.fault_threads = static_cast<uint32_t>(faults_->threads());
@@ -335,9 +341,8 @@ uarena_status_reply Broker::status() const {
   s.uffd_features = uffd::features().bits;
   s.uffd_full = uffd::features().access == uffd::Access::full;
   s.can_signal_others = can_signal_others_;
-  const uffd::LatencySummary latency = faults_->latency();
-  s.fault_p50_ns = latency.p50_ns;
-  s.fault_p99_ns = latency.p99_ns;
+  s.fault_p50_ns = faults.latency.p50_ns;
+  s.fault_p99_ns = faults.latency.p99_ns;
   ipc::set_text(s.version, UARENA_VERSION);
   return s;
 }

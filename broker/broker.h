@@ -63,6 +63,7 @@ class Broker {
   void remove(uint64_t client_id, const Error& reason);
   std::vector<uarena_client_info> client_infos(uint64_t after) const;
   std::vector<uarena_client_info> clients_of(uint64_t arena_id) const;
+  const Session* find_session(uint64_t client_id) const;
   uarena_status_reply status() const;
 
   Options options_;

@@ -15,8 +15,15 @@ class FaultPolicy final : public uffd::Resolver {
   explicit FaultPolicy(std::shared_ptr<Arena> arena) : arena_(std::move(arena)) {}
 
   uffd::Verdict resolve(const uffd::Fault& fault) noexcept override {
-    return arena_->fault(fault.address) == FaultDecision::present ? uffd::Verdict::present
-                                                                  : uffd::Verdict::refuse;
+    switch (arena_->fault(fault.address)) {
+      case FaultDecision::installed:
+        return uffd::Verdict::installed;
+      case FaultDecision::present:
+        return uffd::Verdict::present;
+      case FaultDecision::refuse:
+        break;
+    }
+    return uffd::Verdict::refuse;
   }
 
  private:

@@ -31,7 +31,7 @@ Result<PageTable> PageTable::open_untrusted(Fd fd) {
     const PageEntry head = table.entry(page);
     uint32_t end = page + 1;
     if (head.state() != PageState::free) {
-      table.count(head, +1);
+      table.counts_.add(head.origin(), 1);
     } else {
       while (end < table.size() && table.entry(end) == PageEntry()) ++end;
       const bool touches_next = end < table.size() && table.entry(end).state() == PageState::free;
@@ -49,35 +49,36 @@ Result<PageTable> PageTable::open_untrusted(Fd fd) {
   return table;
 }
 
-void PageTable::count(PageEntry entry, int sign) {
-  if (entry.state() == PageState::allocated) allocated_ += static_cast<uint32_t>(sign);
-  if (entry.state() == PageState::reserved) reserved_ += static_cast<uint32_t>(sign);
-}
-
 void PageTable::take(PageRange pages, Origin origin) {
   const FreeSet::Change change = free_.take(pages);
   commit(pages, entry_for(origin), change);
-  (origin == Origin::reserved ? reserved_ : allocated_) += pages.count;
+  counts_.add(origin, pages.count);
+}
+
+PagesByOrigin PageTable::taken(PageRange pages) const {
+  PagesByOrigin taken;
+  for (uint64_t page = pages.first; page < pages.end(); ++page)
+    if (const PageEntry e = entry(static_cast<uint32_t>(page)); e.state() != PageState::free)
+      ++taken.pages[static_cast<size_t>(e.origin())];
+  return taken;
 }
 
 void PageTable::assign(PageRange pages, Origin origin) {
-  for (uint64_t page = pages.first; page < pages.end(); ++page) {
-    const PageEntry old = entry(static_cast<uint32_t>(page));
-    UARENA_ASSERT(old.state() != PageState::free, "page {} is free", page);
-    count(old, -1);
-  }
+  const PagesByOrigin before = taken(pages);
+  UARENA_ASSERT(before.allocated() + before.reserved() == pages.count, "a page of {}+{} is free",
+                pages.first, pages.count);
   commit(pages, entry_for(origin), {});
-  (origin == Origin::reserved ? reserved_ : allocated_) += pages.count;
+  counts_.remove(before);
+  counts_.add(origin, pages.count);
 }
 
 uint32_t PageTable::release(PageRange pages) {
-  const uint32_t allocated_before = allocated_;
-  for (uint64_t page = pages.first; page < pages.end(); ++page)
-    count(entry(static_cast<uint32_t>(page)), -1);
+  const PagesByOrigin before = taken(pages);
   const FreeSet::Change change = free_.release(pages);
   if (change.inserted_count == 0) return 0;  // all of them were free
   commit(pages, PageEntry(), change);
-  return allocated_before - allocated_;
+  counts_.remove(before);
+  return before.allocated();
 }
 
 void PageTable::commit(PageRange pages, PageEntry entry, const FreeSet::Change& change) {

@@ -2,7 +2,7 @@
 // allocation goes. Every operation changes the state file (the truth), the free set (its index) and
 // the counts together, as one step that a successor finds done or not done.
 //
-// Not thread-safe: the arena's lock protects it.
+// Not thread-safe but for counts(): the arena's lock protects it.
 #pragma once
 
 #include <cstdint>
@@ -37,8 +37,10 @@ class PageTable {
   // The pages become free; how many of them were allocated.
   uint32_t release(PageRange pages);
 
-  uint32_t allocated() const { return allocated_; }
-  uint32_t reserved() const { return reserved_; }
+  // Needs no lock.
+  PagesByOrigin counts() const { return counts_.read(); }
+  uint32_t allocated() const { return counts().allocated(); }
+  uint32_t reserved() const { return counts().reserved(); }
   uint32_t size() const { return state_.page_count(); }
   const FreeSet& free_set() const { return free_; }
   StateFile& state_file() { return state_; }
@@ -50,13 +52,12 @@ class PageTable {
 
  private:
   explicit PageTable(StateFile state) : state_(std::move(state)) {}
+  PagesByOrigin taken(PageRange pages) const;
   void commit(PageRange pages, PageEntry entry, const FreeSet::Change& change);
-  void count(PageEntry entry, int sign);
 
   StateFile state_;
   FreeSet free_;
-  uint32_t allocated_ = 0;
-  uint32_t reserved_ = 0;
+  PageCounts counts_;
   std::vector<TableSnapshot*> snapshots_;
 };
 

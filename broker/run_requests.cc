@@ -149,6 +149,8 @@ Result<Record> RunRequests::answer(RunChannel& channel, Request& request, Fd* te
       return page_list(request);
     case UARENA_MSG_PAGE_READ:
       return page_read(request);
+    case UARENA_MSG_FAULT_TRACE:
+      return fault_trace(request);
     default:
       return fail(EPROTO, "{} belongs on the control connection", ipc::message_name(request.type));
   }
@@ -324,6 +326,27 @@ Result<Record> RunRequests::page_read(Request& request) {
   auto bytes = (*found)->read(body.offset, body.length);
   if (!bytes) return std::unexpected(bytes.error());
   return ipc::make_reply(request.type, request.seq, uarena_empty{}, *bytes);
+}
+
+Result<Record> RunRequests::fault_trace(Request& request) {
+  const auto& body = std::get<uarena_fault_trace>(request.body);
+  auto found = arena(body.arena_id);
+  if (!found) return std::unexpected(found.error());
+  constexpr size_t kFit =
+      (UARENA_MAX_RECORD - sizeof(uarena_fault_trace_reply)) / sizeof(uarena_traced_fault);
+  const size_t most = body.most == 0 ? kFit : std::min<size_t>(body.most, kFit);
+  const uffd::FaultTrace& trace = *(*found)->faults().trace;
+  const uffd::FaultTrace::Part part = trace.read(body.from, most);
+  std::vector<uarena_traced_fault> records;
+  records.reserve(part.faults.size());
+  for (const uffd::TracedFault& fault : part.faults) records.push_back(to_wire(fault));
+  uarena_fault_trace_reply reply{};
+  reply.since_ns = trace.since_ns();
+  reply.next = part.next;
+  reply.lost = part.lost;
+  reply.count = static_cast<uint32_t>(records.size());
+  reply.record_size = sizeof(uarena_traced_fault);
+  return ipc::make_reply(request.type, request.seq, reply, ipc::bytes_of(records));
 }
 
 }  // namespace uarena::broker

@@ -30,6 +30,7 @@ class RunRequests {
   Result<ipc::Record> page_op(RunChannel& channel, ipc::Request& request);
   Result<ipc::Record> page_list(ipc::Request& request);
   Result<ipc::Record> page_read(ipc::Request& request);
+  Result<ipc::Record> fault_trace(ipc::Request& request);
   Result<std::shared_ptr<Arena>> arena(uint64_t id) const;
 
   ArenaRegistry& arenas_;

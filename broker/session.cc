@@ -107,6 +107,10 @@ Result<std::optional<Record>> Session::carry_out(Request& request, Time now) {
       return client_list(request);
     case UARENA_MSG_STATUS:
       return status(request);
+    case UARENA_MSG_ARENA_STATS:
+      return arena_stats(request);
+    case UARENA_MSG_CLIENT_STATS:
+      return client_stats(request);
     default:
       UARENA_ASSERT(false, "the handshake admitted {}", ipc::message_name(request.type));
   }
@@ -126,8 +130,7 @@ Result<Record> Session::hello(Request& request) {
   reply.abi = *abi;
   reply.page_size = kPageSize;
   reply.client_id = client_id_;
-  if (services_.can_signal_others || peer_.uid == ::geteuid())
-    reply.features |= UARENA_FEATURE_SIGNAL;
+  if (can_be_signalled()) reply.features |= UARENA_FEATURE_SIGNAL;
   return ipc::make_reply(request.type, request.seq, reply);
 }
 
@@ -154,20 +157,23 @@ Result<Record> Session::run_channel(Request& request) {
   return reply;
 }
 
+bool Session::can_be_signalled() const {
+  return services_.can_signal_others || peer_.uid == ::geteuid();
+}
+
 uarena_client_info Session::info() const {
   uarena_client_info info{};
   info.id = client_id_;
   info.pid = static_cast<uint32_t>(peer_.pid);
   info.uid = peer_.uid;
   info.programs = run_client_->programs;
-  info.signal = services_.can_signal_others || peer_.uid == ::geteuid();
+  info.signal = can_be_signalled();
   for (const auto& [id, attachment] : attachments_) {
     if (!attachment.faults) continue;
     ++info.arenas;
     if (attachment.full) ++info.full;
-    const uffd::FaultCounts counts = attachment.counters->read();
-    info.faults += counts.served + counts.refused;
   }
+  info.faults = faults_->counts().all();
   ipc::set_text(info.comm, peer_.comm);
   return info;
 }

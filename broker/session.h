@@ -49,6 +49,8 @@ struct Services {
   std::function<std::vector<uarena_client_info>(uint64_t arena)> clients_of = [](uint64_t) {
     return std::vector<uarena_client_info>();
   };
+  // A client's session, for this moment; null when there is none.
+  std::function<const Session*(uint64_t client)> client = [](uint64_t) { return nullptr; };
 };
 
 // What a connection is charged for, besides what it asks for.
@@ -98,6 +100,9 @@ class Session {
   Error overdue() const { return handshake_.overdue(); }
 
   uarena_client_info info() const;
+  uffd::FaultSummary faults() const { return faults_->summary(); }
+  // Armed ones in arenas with ids above `after`, at most `most`.
+  std::vector<uarena_attachment_info> attachments(uint64_t after, size_t most) const;
   bool holds(uint64_t arena_id) const { return attachments_.contains(arena_id); }
 
  private:
@@ -133,8 +138,11 @@ class Session {
   void armed(uint64_t seq, uint64_t arena_id, Result<Armed> result, bool full);
   Result<ipc::Record> detach(ipc::Request& request);
   Result<std::shared_ptr<Arena>> find_arena(const ipc::Request& request) const;
+  uffd::FaultAudience audience_of(const Arena& arena,
+                                  std::shared_ptr<uffd::FaultCounters> counters) const;
   void let_go(Attachment& attachment, bool still_mapped);
   std::string users_of(const Arena& arena) const;
+  bool can_be_signalled() const;
   uarena_arena_info arena_info(const Arena& arena) const;
   // session_resume.cc
   Result<std::optional<ipc::Record>> done_before(ipc::Request& request);
@@ -143,6 +151,8 @@ class Session {
   Result<ipc::Record> prog_list(ipc::Request& request);
   Result<ipc::Record> client_list(ipc::Request& request);
   Result<ipc::Record> status(ipc::Request& request);
+  Result<ipc::Record> arena_stats(ipc::Request& request);
+  Result<ipc::Record> client_stats(ipc::Request& request);
 
   Services& services_;
   uint64_t client_id_;
@@ -155,6 +165,8 @@ class Session {
   bool again_ = false;    // the next record may have been carried out by it
   Send send_;
   std::shared_ptr<RunClient> run_client_;
+  // Of all its attachments, also those that it has let go.
+  const std::shared_ptr<uffd::FaultTally> faults_ = std::make_shared<uffd::FaultTally>();
   std::map<uint64_t, Attachment> attachments_;  // by arena id
 };
 

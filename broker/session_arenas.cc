@@ -130,11 +130,16 @@ Result<Record> Session::attach(Request& request, Time now) {
   return record;
 }
 
+uffd::FaultAudience Session::audience_of(const Arena& arena,
+                                         std::shared_ptr<uffd::FaultCounters> counters) const {
+  return {std::move(counters), {arena.faults().tally, faults_}, arena.faults().trace, client_id_};
+}
+
 struct Session::Arming {
   Fd uffd;
   uffd::Peer peer;
   std::shared_ptr<Arena> arena;
-  std::shared_ptr<uffd::FaultCounters> counters;
+  uffd::FaultAudience audience;
   EstateEntry entry;
   bool resumed;
 };
@@ -147,7 +152,8 @@ Result<Session::Armed> Session::arm_untrusted(Services& services, Arming& arming
   auto kept = services.estate.hold(arming.entry, uffd->fd());
   if (!kept) return std::unexpected(kept.error());
   auto faults = services.faults.adopt(std::move(*uffd), std::move(arming.peer),
-                                      std::make_shared<FaultPolicy>(arming.arena), arming.counters);
+                                      std::make_shared<FaultPolicy>(arming.arena),
+                                      std::move(arming.audience));
   if (!faults) return std::unexpected(faults.error());
   return Armed{*faults, std::move(*kept)};
 }
@@ -170,7 +176,7 @@ Result<void> Session::attach_ready(Request& request) {
 
   const auto arming = std::make_shared<Arming>(
       std::move(request.fds.at(0)), uffd::Peer{peer_.pid, std::move(pidfd), peer_.uid},
-      attachment.arena, attachment.counters,
+      attachment.arena, audience_of(*attachment.arena, attachment.counters),
       EstateEntry{full ? EstateEntry::Kind::full_uffd : EstateEntry::Kind::uffd, client_id_,
                   arena_id},
       resumed_);

@@ -28,4 +28,52 @@ Result<Record> Session::status(Request& request) {
   return ipc::make_reply(request.type, request.seq, services_.status());
 }
 
+Result<Record> Session::arena_stats(Request& request) {
+  auto arena = find_arena(request);
+  if (!arena) return std::unexpected(arena.error());
+  uarena_arena_stats_reply reply{};
+  reply.faults = to_wire((*arena)->faults().tally->summary());
+  set_pages(reply, (*arena)->counts().by_origin);
+  return ipc::make_reply(request.type, request.seq, reply);
+}
+
+Result<Record> Session::client_stats(Request& request) {
+  const auto& body = std::get<uarena_client_stats>(request.body);
+  const Session* client = services_.client(body.client_id);
+  if (client == nullptr)
+    return fail(Why::not_found, ENOENT, "there is no client {}", body.client_id);
+  constexpr size_t kFit =
+      (UARENA_MAX_RECORD - sizeof(uarena_client_stats_reply)) / sizeof(uarena_attachment_info);
+  auto records = client->attachments(body.after, kFit + 1);
+  uarena_client_stats_reply reply{};
+  reply.faults = to_wire(client->faults());
+  reply.more = records.size() > kFit;
+  if (reply.more != 0) records.pop_back();
+  reply.count = static_cast<uint32_t>(records.size());
+  reply.record_size = sizeof(uarena_attachment_info);
+  return ipc::make_reply(request.type, request.seq, reply, ipc::bytes_of(records));
+}
+
+std::vector<uarena_attachment_info> Session::attachments(uint64_t after, size_t most) const {
+  std::vector<uarena_attachment_info> infos;
+  for (auto i = attachments_.upper_bound(after); i != attachments_.end(); ++i) {
+    const Attachment& attachment = i->second;
+    if (!attachment.faults) continue;
+    if (infos.size() == most) break;
+    const Arena& arena = *attachment.arena;
+    uarena_attachment_info info{};
+    info.arena_id = arena.id();
+    ipc::set_text(info.arena_name, arena.name());
+    info.map_flags = arena.attr().map_flags;
+    info.fault = UARENA_FAULT_SERVED;
+    info.syscalls = attachment.full ? UARENA_SYSCALLS_SERVED : UARENA_SYSCALLS_EFAULT;
+    info.refusal = can_be_signalled() ? UARENA_REFUSAL_SIGNAL : UARENA_REFUSAL_POISON;
+    set_pages(info, arena.counts().by_origin);
+    const uffd::FaultCounters& counters = *attachment.counters;
+    info.faults = to_wire({counters.read(), counters.pending(), counters.latency().summary()});
+    infos.push_back(info);
+  }
+  return infos;
+}
+
 }  // namespace uarena::broker

@@ -32,9 +32,9 @@ Result<void> Session::resume_attachment(std::shared_ptr<Arena> arena, Fd fd, Est
   if (!pidfd) return fail_errno(errno, "cannot keep hold of process {}", peer_.pid);
   auto own = std::make_shared<uffd::Userfaultfd>(uffd->dup());
   attachment.counters = std::make_shared<uffd::FaultCounters>();
-  auto faults =
-      services_.faults.adopt(std::move(*uffd), uffd::Peer{peer_.pid, std::move(pidfd), peer_.uid},
-                             std::make_shared<FaultPolicy>(arena), attachment.counters);
+  auto faults = services_.faults.adopt(
+      std::move(*uffd), uffd::Peer{peer_.pid, std::move(pidfd), peer_.uid},
+      std::make_shared<FaultPolicy>(arena), audience_of(*arena, attachment.counters));
   if (!faults) return std::unexpected(faults.error());
   attachment.faults = *faults;
   attachment.full = kept.entry().kind == EstateEntry::Kind::full_uffd;

@@ -2,6 +2,31 @@
 
 namespace uarena::broker {
 
+using uffd::FaultEnd;
+
+namespace {
+
+uarena_outcome outcome_of(FaultEnd end) {
+  switch (end) {
+    case FaultEnd::installed:
+      return UARENA_OUTCOME_INSTALLED;
+    case FaultEnd::present:
+      return UARENA_OUTCOME_PRESENT;
+    case FaultEnd::deferred:
+      return UARENA_OUTCOME_DEFERRED;
+    case FaultEnd::discarded:
+      return UARENA_OUTCOME_DISCARDED;
+    case FaultEnd::signalled:
+    case FaultEnd::poisoned:
+      return UARENA_OUTCOME_DENIED;
+    case FaultEnd::error:
+      break;
+  }
+  return UARENA_OUTCOME_ERROR;
+}
+
+}  // namespace
+
 uarena_arena_info to_wire(const Arena& arena, uint32_t clients, uint32_t programs) {
   const ArenaCounts counts = arena.counts();
   uarena_arena_info info{};
@@ -14,7 +39,7 @@ uarena_arena_info to_wire(const Arena& arena, uint32_t clients, uint32_t program
   info.pages_reserved = counts.pages_reserved;
   info.clients = clients;
   info.programs = programs;
-  info.faults = counts.faults;
+  info.faults = arena.faults().tally->counts().all();
   info.blocks = counts.blocks;
   info.owner_uid = arena.owner_uid();
   info.fault = UARENA_FAULT_SERVED;
@@ -26,6 +51,41 @@ uarena_arena_info to_wire(const Arena& arena, uint32_t clients, uint32_t program
   info.cut_off_why = static_cast<uint32_t>(cut_off.why);
   ipc::set_text(info.cut_off_name, cut_off.program);
   return info;
+}
+
+uarena_fault_stats to_wire(const uffd::FaultSummary& faults) {
+  const uffd::FaultCounts& counts = faults.counts;
+  uarena_fault_stats stats{};
+  stats.installed = counts.of(FaultEnd::installed);
+  stats.present = counts.of(FaultEnd::present);
+  stats.deferred = counts.of(FaultEnd::deferred);
+  stats.discarded = counts.of(FaultEnd::discarded);
+  stats.denied = counts.denied();
+  stats.errors = counts.of(FaultEnd::error);
+  stats.signalled = counts.of(FaultEnd::signalled);
+  stats.poisoned = counts.of(FaultEnd::poisoned);
+  stats.unexpected = counts.unexpected;
+  stats.pending = faults.pending;
+  stats.p50_ns = faults.latency.p50_ns;
+  stats.p99_ns = faults.latency.p99_ns;
+  stats.p999_ns = faults.latency.p999_ns;
+  stats.max_ns = faults.latency.max_ns;
+  return stats;
+}
+
+uarena_traced_fault to_wire(const uffd::TracedFault& fault) {
+  uarena_traced_fault traced{};
+  traced.number = fault.number;
+  traced.time_ns = fault.time_ns;
+  traced.client_id = fault.client;
+  traced.address = fault.address;
+  traced.latency_ns = fault.latency_ns;
+  traced.thread = fault.thread;
+  traced.outcome = outcome_of(fault.end);
+  if (fault.end == FaultEnd::poisoned) traced.refusal = UARENA_REFUSAL_POISON;
+  if (fault.write) traced.flags |= UARENA_TRACED_WRITE;
+  if (fault.thread_is_ours) traced.flags |= UARENA_TRACED_TID;
+  return traced;
 }
 
 uarena_prog_info to_wire(const Program& program) {

@@ -17,7 +17,7 @@
  * Two kinds of socket speak this format. The control connection (the socket that one connects to)
  * takes everything that is quick; the run channel (a descriptor that RUN_CHANNEL returns) takes
  * what may take its time: load and run of programs, allocation, freeing, reserving, prefaulting.
- * Each message below says where it is taken.
+ * Each message below says where it is taken. What asks about page faults is in abi_faults.h.
  */
 #pragma once
 
@@ -57,7 +57,10 @@ enum uarena_msg_type {
   UARENA_MSG_PAGE_READ = 20,    /* run; answer's payload is the bytes */
   UARENA_MSG_CLIENT_LIST = 21,  /* control */
   UARENA_MSG_STATUS = 22,       /* control */
-  UARENA_MSG_TYPES = 23,
+  UARENA_MSG_ARENA_STATS = 23,  /* control */
+  UARENA_MSG_CLIENT_STATS = 24, /* control */
+  UARENA_MSG_FAULT_TRACE = 25,  /* run */
+  UARENA_MSG_TYPES = 26,
 };
 #define UARENA_REPLY 0x8000u
 
@@ -132,7 +135,7 @@ struct uarena_arena_info {
   uint32_t pages_reserved;
   uint32_t clients;  /* attached now */
   uint32_t programs; /* that use it */
-  uint64_t faults;   /* page faults of clients answered since creation */
+  uint64_t faults;   /* page faults of clients that this broker has answered */
   uint64_t blocks;   /* pages that the memory file holds (st_blocks / 8) */
   uint32_t owner_uid;
   uint32_t fault; /* enum uarena_fault_way */
@@ -156,7 +159,7 @@ struct uarena_arena_reply {
   struct uarena_arena_info info;
 };
 
-/* ARENA_GET, ARENA_DELETE: by id, or, with id 0, by the name in the payload. */
+/* ARENA_GET, ARENA_DELETE, ARENA_STATS: by id, or, with id 0, by the name in the payload. */
 struct uarena_arena_ref {
   struct uarena_msg msg;
   uint64_t id;

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "ipc/abi.h"
+#include "ipc/abi_faults.h"
 #include "ipc/message_table.h"
 #include "ipc/request_fields.h"
 #include "ipc/scm_rights.h"
@@ -141,6 +142,16 @@ template <>
 inline constexpr uint32_t kSizeV1<uarena_client_info> = UARENA_CLIENT_INFO_SIZE_V1;
 template <>
 inline constexpr uint32_t kSizeV1<uarena_page_extent> = UARENA_PAGE_EXTENT_SIZE_V1;
+template <>
+inline constexpr uint32_t kSizeV1<uarena_arena_stats_reply> = UARENA_ARENA_STATS_REPLY_SIZE_V1;
+template <>
+inline constexpr uint32_t kSizeV1<uarena_client_stats_reply> = UARENA_CLIENT_STATS_REPLY_SIZE_V1;
+template <>
+inline constexpr uint32_t kSizeV1<uarena_attachment_info> = UARENA_ATTACHMENT_INFO_SIZE_V1;
+template <>
+inline constexpr uint32_t kSizeV1<uarena_fault_trace_reply> = UARENA_FAULT_TRACE_REPLY_SIZE_V1;
+template <>
+inline constexpr uint32_t kSizeV1<uarena_traced_fault> = UARENA_TRACED_FAULT_SIZE_V1;
 
 namespace detail {
 std::expected<void, Refusal> decode_reply(Record& record, uint16_t type, uint64_t seq,

@@ -91,6 +91,10 @@ Result<void> check(uint16_t, const uarena_page_read& m) {
   return check_zero("reserved", m.reserved);
 }
 
+Result<void> check(uint16_t, const uarena_fault_trace& m) {
+  return check_zero("reserved", m.reserved);
+}
+
 template <typename T>
 Result<RequestBody> parse(uint16_t type, std::span<const std::byte> fixed) {
   T value{};
@@ -110,6 +114,7 @@ Result<RequestBody> parse_request_fields_untrusted(uint16_t type,
       return parse<uarena_arena_create>(type, fixed);
     case UARENA_MSG_ARENA_GET:
     case UARENA_MSG_ARENA_DELETE:
+    case UARENA_MSG_ARENA_STATS:
       return parse<uarena_arena_ref>(type, fixed);
     case UARENA_MSG_ARENA_LIST:
     case UARENA_MSG_PROG_LIST:
@@ -140,6 +145,10 @@ Result<RequestBody> parse_request_fields_untrusted(uint16_t type,
       return parse<uarena_page_list>(type, fixed);
     case UARENA_MSG_PAGE_READ:
       return parse<uarena_page_read>(type, fixed);
+    case UARENA_MSG_CLIENT_STATS:
+      return parse<uarena_client_stats>(type, fixed);
+    case UARENA_MSG_FAULT_TRACE:
+      return parse<uarena_fault_trace>(type, fixed);
     default:
       UARENA_ASSERT(false, "type {} has a row but no struct", type);
   }

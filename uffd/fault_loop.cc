@@ -36,12 +36,12 @@ size_t FaultLoop::least_loaded() const {
 }
 
 Result<FaultLoop::Id> FaultLoop::adopt(Userfaultfd uffd, Peer peer,
-                                       std::shared_ptr<Resolver> resolver,
-                                       std::shared_ptr<FaultCounters> counters) {
-  UARENA_ASSERT(uffd && resolver && counters, "client {} without its things", peer.pid);
+                                       std::shared_ptr<Resolver> resolver, FaultAudience audience) {
+  UARENA_ASSERT(uffd && resolver && audience.counters, "client {} without its things", peer.pid);
+  audience.tallies.push_back(total_);
   return add(least_loaded(),
              std::make_unique<FaultSession>(std::move(uffd), std::move(peer), std::move(resolver),
-                                            std::move(counters), totals_));
+                                            std::move(audience)));
 }
 
 Result<FaultLoop::Id> FaultLoop::adopt_probe(size_t thread, Userfaultfd uffd, Peer self,
@@ -49,7 +49,7 @@ Result<FaultLoop::Id> FaultLoop::adopt_probe(size_t thread, Userfaultfd uffd, Pe
   UARENA_ASSERT(uffd && resolver && thread < workers_.size(), "a probe of thread {}", thread);
   return add(thread,
              std::make_unique<FaultSession>(std::move(uffd), std::move(self), std::move(resolver),
-                                            std::make_shared<FaultCounters>(), of_probes_));
+                                            FaultAudience{std::make_shared<FaultCounters>()}));
 }
 
 // An id tells its worker: id % threads.

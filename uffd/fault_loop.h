@@ -15,10 +15,9 @@
 #include <vector>
 
 #include "ipc/base/result.h"
-#include "uffd/counters.h"
 #include "uffd/fault_session.h"
+#include "uffd/fault_tally.h"
 #include "uffd/fault_worker.h"
-#include "uffd/latency.h"
 #include "uffd/peer.h"
 #include "uffd/resolver.h"
 #include "uffd/userfaultfd.h"
@@ -36,12 +35,12 @@ class FaultLoop {
   FaultLoop(const FaultLoop&) = delete;
 
   // From now on faults of that range are answered, including those that wait already. The resolver
-  // is called on one thread at a time.
+  // is called on one thread at a time. The audience hears of its faults until it is dropped.
   Result<Id> adopt(Userfaultfd uffd, Peer peer, std::shared_ptr<Resolver> resolver,
-                   std::shared_ptr<FaultCounters> counters);
+                   FaultAudience audience);
 
   // The same on a chosen thread (0..threads()-1), for a fault that this process raises itself to
-  // see whether it is answered: it is no client's, so counts() and latency() pass over it.
+  // see whether it is answered: it is no client's, so summary() passes over it.
   Result<Id> adopt_probe(size_t thread, Userfaultfd uffd, Peer self,
                          std::shared_ptr<Resolver> resolver);
 
@@ -54,8 +53,8 @@ class FaultLoop {
 
   size_t threads() const { return workers_.size(); }
   size_t clients() const;
-  FaultCounts counts() const { return totals_.counters.read(); }
-  LatencySummary latency() const { return totals_.latency.summary(); }
+  // Of all clients that are here or were.
+  FaultSummary summary() const { return total_->summary(); }
   // How often any client had a turn; beside the faults it shows whether a thread spins.
   uint64_t turns() const;
 
@@ -64,8 +63,7 @@ class FaultLoop {
   size_t least_loaded() const;
   Result<Id> add(size_t thread, std::unique_ptr<FaultSession> session);
 
-  FaultTotals totals_;
-  FaultTotals of_probes_;
+  const std::shared_ptr<FaultTally> total_ = std::make_shared<FaultTally>();
   std::atomic<uint64_t> next_{1};
   // Last, so that the threads end before what they use.
   std::vector<std::unique_ptr<FaultWorker>> workers_;

@@ -2,30 +2,31 @@
 
 #include "ipc/base/log.h"
 #include "ipc/base/page.h"
+#include "ipc/base/realtime.h"
 #include "uffd/outcome.h"
+#include "uffd/thread_identity.h"
 
 namespace uarena::uffd {
 
 FaultSession::FaultSession(Userfaultfd uffd, Peer peer, std::shared_ptr<Resolver> resolver,
-                           std::shared_ptr<FaultCounters> counters, FaultTotals& totals)
+                           FaultAudience audience)
     : uffd_(std::move(uffd)),
       peer_(std::move(peer)),
       resolver_(std::move(resolver)),
-      counters_(std::move(counters)),
-      totals_(totals) {}
-
-void FaultSession::count(std::atomic<uint64_t> FaultCounters::* counter) {
-  (counters_.get()->*counter).fetch_add(1, std::memory_order_relaxed);
-  (totals_.counters.*counter).fetch_add(1, std::memory_order_relaxed);
+      audience_(std::move(audience)),
+      same_pids_(in_our_pid_namespace(peer_)) {
+  for (const auto& tally : audience_.tallies) shares_.emplace_back(tally, audience_.counters);
 }
 
 Turn FaultSession::turn() noexcept {
   const auto deadline = Clock::now() + kTurnBudget;
   if (next_ == batch_.events.size() && !refill()) return Turn::broken;
   while (next_ < batch_.events.size()) {
-    answer(batch_.events[next_++]);
+    const Event& event = batch_.events[next_++];
+    const auto end = answer(event);
     const auto now = Clock::now();
-    totals_.latency.record(static_cast<uint64_t>((now - read_at_).count()));
+    if (end) tell(event.fault, *end, static_cast<uint64_t>((now - read_at_).count()));
+    audience_.counters->set_pending(batch_.events.size() - next_);
     if (now >= deadline) break;
   }
   return next_ < batch_.events.size() || batch_.more ? Turn::more : Turn::idle;
@@ -35,27 +36,48 @@ bool FaultSession::refill() {
   batch_ = reader_.read(uffd_.fd());
   next_ = 0;
   read_at_ = Clock::now();
+  read_at_ns_ = realtime_ns();
+  audience_.counters->set_pending(batch_.events.size());
   if (batch_.error == 0) return true;
-  count(&FaultCounters::errors);
+  audience_.counters->count_unexpected();
   log(LogLevel::warning, "fault.unreadable",
       {{"pid", peer_.pid}, {"error", strerrordesc_np(batch_.error)}});
   return false;
 }
 
-void FaultSession::answer(const Event& event) {
+void FaultSession::tell(const Fault& fault, FaultEnd end, uint64_t latency_ns) {
+  audience_.counters->count(end, latency_ns);
+  if (!audience_.trace) return;
+  audience_.trace->add({.time_ns = read_at_ns_,
+                        .client = audience_.client,
+                        .address = fault.address,
+                        .latency_ns = latency_ns,
+                        .thread = fault.ptid,
+                        .thread_is_ours = same_pids_,
+                        .write = fault.write,
+                        .end = end});
+}
+
+std::optional<FaultEnd> FaultSession::answer(const Event& event) {
   if (event.kind != Event::Kind::missing_page) report_unexpected(event);
-  if (event.kind == Event::Kind::unexpected) return;
+  if (event.kind == Event::Kind::unexpected) return std::nullopt;
   // A client can register more of its memory with its descriptor, and in other modes. That is not
   // the arena, so nobody is asked; the thread must not be left waiting all the same.
-  if (event.kind == Event::Kind::missing_page && uffd_.covers(event.fault.address) &&
-      resolver_->resolve(event.fault) == Verdict::present)
-    serve(event.fault);
-  else
-    refuse(event.fault);
+  if (event.kind != Event::Kind::missing_page || !uffd_.covers(event.fault.address))
+    return refuse(event.fault);
+  switch (resolver_->resolve(event.fault)) {
+    case Verdict::installed:
+      return serve(event.fault, FaultEnd::installed);
+    case Verdict::present:
+      return serve(event.fault, FaultEnd::present);
+    case Verdict::refuse:
+      break;
+  }
+  return refuse(event.fault);
 }
 
 void FaultSession::report_unexpected(const Event& event) {
-  count(&FaultCounters::unexpected);
+  audience_.counters->count_unexpected();
   if (std::exchange(told_unexpected_, true)) return;  // the counter goes on
   log(LogLevel::warning, "fault.unexpected",
       {{"pid", peer_.pid},
@@ -65,26 +87,25 @@ void FaultSession::report_unexpected(const Event& event) {
 
 // The page is in the memory file: the thread looks again and finds it. (Waking costs about what
 // mapping the page for it would, and never meets EAGAIN.)
-void FaultSession::serve(const Fault& fault) {
+FaultEnd FaultSession::serve(const Fault& fault, FaultEnd end) {
   const int error = uffd_.wake(fault.address & kPageMask, kPageSize);
-  const bool woken = outcome_of(Attempt::wake, error) == Outcome::present;
-  count(woken ? &FaultCounters::served : &FaultCounters::errors);
+  return outcome_of(Attempt::wake, error) == Outcome::present ? end : FaultEnd::error;
 }
 
-void FaultSession::refuse(const Fault& fault) {
-  count(&FaultCounters::refused);
+FaultEnd FaultSession::refuse(const Fault& fault) {
   switch (segv_.refuse(uffd_, peer_, fault)) {
     case SegvResult::signalled:
-      return count(&FaultCounters::signalled);
+      return FaultEnd::signalled;
     case SegvResult::poisoned:
-      return count(&FaultCounters::poisoned);
+      return FaultEnd::poisoned;
     case SegvResult::gone:
-      return count(&FaultCounters::gone);
+      return FaultEnd::discarded;
     case SegvResult::again:
-      return count(&FaultCounters::deferred);
+      return FaultEnd::deferred;
     case SegvResult::failed:
-      return count(&FaultCounters::errors);
+      break;
   }
+  return FaultEnd::error;
 }
 
 }  // namespace uarena::uffd

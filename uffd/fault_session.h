@@ -5,10 +5,13 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
+#include <vector>
 
 #include "uffd/counters.h"
 #include "uffd/event_reader.h"
-#include "uffd/latency.h"
+#include "uffd/fault_tally.h"
+#include "uffd/fault_trace.h"
 #include "uffd/peer.h"
 #include "uffd/resolver.h"
 #include "uffd/segv.h"
@@ -16,10 +19,13 @@
 
 namespace uarena::uffd {
 
-// What all clients of the process have in common.
-struct FaultTotals {
-  FaultCounters counters;
-  LatencyHistogram latency;  // from reading a message to its answer, nanoseconds
+// Who hears what became of one client's faults.
+struct FaultAudience {
+  // The client's own, and the sums that they are a part of for as long as the session is there.
+  std::shared_ptr<FaultCounters> counters;
+  std::vector<std::shared_ptr<FaultTally>> tallies = {};
+  std::shared_ptr<FaultTrace> trace = {};  // may be null
+  uint64_t client = 0;                     // its id there
 };
 
 enum class Turn {
@@ -34,7 +40,7 @@ class FaultSession {
   static constexpr std::chrono::microseconds kTurnBudget{1000};
 
   FaultSession(Userfaultfd uffd, Peer peer, std::shared_ptr<Resolver> resolver,
-               std::shared_ptr<FaultCounters> counters, FaultTotals& totals);
+               FaultAudience audience);
 
   Turn turn() noexcept;
   int fd() const { return uffd_.fd(); }
@@ -44,23 +50,25 @@ class FaultSession {
  private:
   using Clock = std::chrono::steady_clock;
 
-  bool refill();  // false: the descriptor is broken
-  void answer(const Event& event);
+  bool refill();                                       // false: the descriptor is broken
+  std::optional<FaultEnd> answer(const Event& event);  // none: it was no fault
   void report_unexpected(const Event& event);
-  void serve(const Fault& fault);
-  void refuse(const Fault& fault);
-  void count(std::atomic<uint64_t> FaultCounters::* counter);
+  FaultEnd serve(const Fault& fault, FaultEnd end);
+  FaultEnd refuse(const Fault& fault);
+  void tell(const Fault& fault, FaultEnd end, uint64_t latency_ns);
 
   Userfaultfd uffd_;
   Peer peer_;
   std::shared_ptr<Resolver> resolver_;
-  std::shared_ptr<FaultCounters> counters_;
-  FaultTotals& totals_;
+  FaultAudience audience_;
+  std::vector<TallyShare> shares_;
+  bool same_pids_;  // a message's ptid is the thread's id in our pid namespace, too
   EventReader reader_;
   SegvSender segv_;
   EventReader::Batch batch_;  // read, and answered up to next_
   size_t next_ = 0;
   Clock::time_point read_at_{};
+  uint64_t read_at_ns_ = 0;  // the same, CLOCK_REALTIME
   bool told_unexpected_ = false;
 };
 

@@ -21,6 +21,12 @@ uint64_t LatencyHistogram::largest_in(size_t bucket) {
   return smallest + ((uint64_t{1} << shift) - 1);
 }
 
+void LatencyHistogram::add(const LatencyHistogram& other) {
+  for (size_t i = 0; i < kBuckets; ++i)
+    if (const uint64_t n = other.buckets_[i].load(std::memory_order_relaxed); n != 0)
+      buckets_[i].fetch_add(n, std::memory_order_relaxed);
+}
+
 uint64_t LatencyHistogram::read(Counts& counts) const {
   uint64_t total = 0;
   for (size_t i = 0; i < kBuckets; ++i)
@@ -58,6 +64,7 @@ LatencySummary LatencyHistogram::summary() const {
   return {.count = total,
           .p50_ns = quantile_of(counts, total, 0.5),
           .p99_ns = quantile_of(counts, total, 0.99),
+          .p999_ns = quantile_of(counts, total, 0.999),
           .max_ns = quantile_of(counts, total, 1.0)};
 }
 

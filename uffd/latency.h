@@ -14,6 +14,7 @@ struct LatencySummary {
   uint64_t count = 0;
   uint64_t p50_ns = 0;
   uint64_t p99_ns = 0;
+  uint64_t p999_ns = 0;
   uint64_t max_ns = 0;
 };
 
@@ -21,6 +22,9 @@ class LatencyHistogram {
  public:
   // Wait-free: one relaxed addition.
   void record(uint64_t ns) { buckets_[bucket_of(ns)].fetch_add(1, std::memory_order_relaxed); }
+
+  // What the other one has counted so far counts here, too.
+  void add(const LatencyHistogram& other);
 
   uint64_t count() const;
   // The smallest bucket bound that at least fraction `q` (0..1] of all values do not exceed; 0 when

@@ -13,8 +13,9 @@ struct Fault {
 };
 
 enum class Verdict {
-  present,  // the page is in the memory file now (it was, or it has been allocated): wake
-  refuse,   // no page: SIGSEGV at this address (SEGV_ON_FAULT, quota, no memory)
+  installed,  // the page has been made for this fault and is in the memory file: wake
+  present,    // it was in the memory file: wake
+  refuse,     // no page: SIGSEGV at this address (SEGV_ON_FAULT, quota, no memory)
 };
 
 class Resolver {

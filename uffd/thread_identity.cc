@@ -58,14 +58,20 @@ bool alive(int pidfd) {
   return ::poll(&poll_fd, 1, 0) == 0;
 }
 
-std::optional<ThreadStatus> read_status(int task_directory, const char* tid) {
-  const auto path = fmt::format("{}/status", tid);
-  Fd file(::openat(task_directory, path.c_str(), O_RDONLY | O_CLOEXEC));
+using StatusText = std::array<char, 8192>;
+
+std::optional<std::string_view> read_text(int directory, const char* path, StatusText& text) {
+  Fd file(::openat(directory, path, O_RDONLY | O_CLOEXEC));
   if (!file) return std::nullopt;
-  std::array<char, 8192> text;
   const ssize_t size = ::read(file.get(), text.data(), text.size());
   if (size <= 0) return std::nullopt;
-  return parse_status({text.data(), static_cast<size_t>(size)});
+  return std::string_view(text.data(), static_cast<size_t>(size));
+}
+
+std::optional<ThreadStatus> read_status(int task_directory, const char* tid) {
+  StatusText buffer;
+  const auto text = read_text(task_directory, fmt::format("{}/status", tid).c_str(), buffer);
+  return text ? parse_status(*text) : std::nullopt;
 }
 
 // The thread of this number in our namespace, if it is the one that sees itself as `ptid`.
@@ -128,6 +134,16 @@ std::optional<ThreadStatus> parse_status(std::string_view text) {
                       .segv_blocked = (*blocked & kSegvBit) != 0,
                       .segv_ignored = (*ignored & kSegvBit) != 0,
                       .segv_caught = (*caught & kSegvBit) != 0};
+}
+
+// NStgid has a column for each namespace from ours down to the process's own.
+bool in_our_pid_namespace(const Peer& peer) {
+  Fd process(::open(fmt::format("/proc/{}", peer.pid).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!process || !alive(peer.pidfd.get())) return false;
+  StatusText buffer;
+  const auto text = read_text(process.get(), "status", buffer);
+  const auto line = text ? line_of(*text, "NStgid:") : std::nullopt;
+  return column<pid_t>(line, 0) == peer.pid && !column<pid_t>(line, 1);
 }
 
 std::optional<ClientThread> find_thread(const Peer& peer, uint32_t ptid) {

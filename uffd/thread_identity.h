@@ -52,4 +52,8 @@ struct ClientThread {
 inline constexpr unsigned kMaxThreadsSearched = 1024;
 std::optional<ClientThread> find_thread(const Peer& peer, uint32_t ptid);
 
+// Whether the peer's threads have the same ids for themselves as for us. A process never changes
+// its pid namespace. False also when it can't be told.
+bool in_our_pid_namespace(const Peer& peer);
+
 }  // namespace uarena::uffd

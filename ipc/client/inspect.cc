@@ -113,6 +113,31 @@ Result<void> Inspector::delete_arena(uint64_t id) {
   return without_content(ask<uarena_empty>(link_->control(), UARENA_MSG_ARENA_DELETE, request));
 }
 
+Result<uarena_arena_stats_reply> Inspector::arena_stats(uint64_t id) {
+  if (id == 0) return fail(Why::not_found, ENOENT, "there is no arena with id 0");
+  uarena_arena_ref request{};
+  request.id = id;
+  auto reply = ask<uarena_arena_stats_reply>(link_->control(), UARENA_MSG_ARENA_STATS, request);
+  if (!reply) return std::unexpected(std::move(reply.error()));
+  return reply->body;
+}
+
+Result<Inspector::Trace> Inspector::trace(uint64_t arena_id, uint64_t from) {
+  uarena_fault_trace request{};
+  request.arena_id = arena_id;
+  request.from = from;
+  auto reply = ask_run<uarena_fault_trace_reply>(*link_, UARENA_MSG_FAULT_TRACE, request);
+  if (!reply) return std::unexpected(std::move(reply.error()));
+  std::span<const std::byte> bytes(reply->payload);
+  auto faults = decode_records_untrusted<uarena_traced_fault>(bytes, reply->body.count,
+                                                              reply->body.record_size);
+  if (!faults) return std::unexpected(std::move(faults.error()));
+  if (reply->body.next < from)
+    return fail(EPROTO, "the broker's trace goes back from number {} to {}", from,
+                reply->body.next);
+  return Trace{std::move(*faults), reply->body.since_ns, reply->body.next, reply->body.lost};
+}
+
 Result<std::vector<uarena_page_extent>> Inspector::page_extents(uint64_t arena_id) {
   uarena_page_list request{};
   request.arena_id = arena_id;
@@ -255,6 +280,30 @@ Result<void> Inspector::unload(uint64_t prog_id) {
 
 Result<std::vector<uarena_client_info>> Inspector::clients(uint64_t arena_id) {
   return list<uarena_client_info>(*link_, UARENA_MSG_CLIENT_LIST, arena_id);
+}
+
+Result<Inspector::ClientStats> Inspector::client_stats(uint64_t client_id) {
+  ClientStats stats{};
+  uarena_client_stats request{};
+  request.client_id = client_id;
+  while (true) {
+    auto reply = ask<uarena_client_stats_reply>(link_->control(), UARENA_MSG_CLIENT_STATS, request);
+    if (!reply) return std::unexpected(std::move(reply.error()));
+    stats.faults = reply->body.faults;
+    std::span<const std::byte> bytes(reply->payload);
+    auto records = decode_records_untrusted<uarena_attachment_info>(bytes, reply->body.count,
+                                                                    reply->body.record_size);
+    if (!records) return std::unexpected(std::move(records.error()));
+    for (const uarena_attachment_info& record : *records) {
+      if (record.arena_id <= request.after || stats.attachments.size() == kMaxListed)
+        return fail(EPROTO, "the broker's CLIENT_STATS does not come to an end");
+      request.after = record.arena_id;
+      stats.attachments.push_back(record);
+    }
+    if (reply->body.more == 0) return stats;
+    if (records->empty())
+      return fail(EPROTO, "the broker's CLIENT_STATS promises more and sends nothing");
+  }
 }
 
 Result<uarena_status_reply> Inspector::status() {

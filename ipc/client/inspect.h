@@ -60,6 +60,16 @@ class Inspector {
   Result<uarena_arena_info> arena(uint64_t id);
   Result<std::vector<uarena_arena_info>> arenas();
   Result<void> delete_arena(uint64_t id);
+  Result<uarena_arena_stats_reply> arena_stats(uint64_t id);
+
+  // The latest faults of an arena, from number `from` on, as many as come in one answer.
+  struct Trace {
+    std::vector<uarena_traced_fault> faults;  // numbers ascending
+    uint64_t since_ns = 0;                    // of another broker's numbers it is another one
+    uint64_t next = 0;                        // the number to go on from
+    uint64_t lost = 0;                        // before `next`, and overwritten
+  };
+  Result<Trace> trace(uint64_t arena_id, uint64_t from);
 
   // Adjacent pages of the same origin, ascending.
   Result<std::vector<uarena_page_extent>> page_extents(uint64_t arena_id);
@@ -88,6 +98,11 @@ class Inspector {
 
   // With an arena's id only those that have it attached.
   Result<std::vector<uarena_client_info>> clients(uint64_t arena_id = 0);
+  struct ClientStats {
+    uarena_fault_stats faults;                        // of all that it has and had attached
+    std::vector<uarena_attachment_info> attachments;  // arena ids ascending
+  };
+  Result<ClientStats> client_stats(uint64_t client_id);
   Result<uarena_status_reply> status();
 
  private:

@@ -51,7 +51,7 @@ class TestArena {
   int reserve(uint64_t first, uint32_t count = 1) {
     return arena_->reserve_pages(address(first), count);
   }
-  bool fault(uint64_t at) { return arena_->fault(address(at)) == FaultDecision::present; }
+  bool fault(uint64_t at) { return arena_->fault(address(at)) != FaultDecision::refuse; }
   uint64_t blocks() const { return arena_->counts().blocks; }
   uint32_t allocated() const { return arena_->counts().pages_allocated; }
 

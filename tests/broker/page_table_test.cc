@@ -33,6 +33,10 @@ State state_of(const PageTable& table) {
   State state{std::vector<PageEntry>(table.size()), table.free_set().extents(), table.allocated(),
               table.reserved()};
   table.state_file().copy(0, state.entries);
+  PagesByOrigin by_origin;
+  for (const PageEntry entry : state.entries)
+    if (entry.state() != PageState::free) ++by_origin.pages[static_cast<size_t>(entry.origin())];
+  EXPECT_EQ(table.counts().pages, by_origin.pages);
   return state;
 }
 

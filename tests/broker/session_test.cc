@@ -166,6 +166,29 @@ TEST_F(SessionTest, WhatThisVersionDoesNotOfferIsSaid) {
   EXPECT_EQ(arenas_.size(), 0u);
 }
 
+TEST_F(SessionTest, StatsOfWhatIsThereAndWhatIsNot) {
+  auto s = session();
+  greet(*s);
+  uarena_arena_ref ref{};
+  ref.id = create(*s, "heap")->body.info.id;
+  const auto arena = arenas_.find(ref.id);
+  ASSERT_NE(arena->alloc_pages(0, 3, -1, 0, Origin::client), 0u);
+  ASSERT_EQ(arena->reserve_pages(arena->user_vm_start() + 8 * kPageSize, 2), 0);
+  const auto stats = ask<uarena_arena_stats_reply>(*s, UARENA_MSG_ARENA_STATS, ref);
+  ASSERT_TRUE(stats);
+  EXPECT_EQ(stats->body.pages_client, 3u);
+  EXPECT_EQ(stats->body.pages_reserved, 2u);
+  EXPECT_EQ(stats->body.pages_program + stats->body.pages_fault, 0u);
+  EXPECT_EQ(stats->body.faults.installed, 0u);
+  ref.id = 99;
+  EXPECT_EQ(ask<uarena_arena_stats_reply>(*s, UARENA_MSG_ARENA_STATS, ref).error().error.why,
+            Why::not_found);
+  uarena_client_stats client{};
+  client.client_id = 99;
+  EXPECT_EQ(ask<uarena_client_stats_reply>(*s, UARENA_MSG_CLIENT_STATS, client).error().error.why,
+            Why::not_found);
+}
+
 // Attach, map, hand over, Armed; and the end of the session ends the use, without a word from us.
 TEST_F(SessionTest, AttachEndsWithTheSession) {
   auto s = session();
@@ -193,11 +216,34 @@ TEST_F(SessionTest, AttachEndsWithTheSession) {
   const auto limit = ipc::EventLoop::Clock::now() + std::chrono::seconds(10);
   while (s->info().faults == 0 && ipc::EventLoop::Clock::now() < limit) ::sched_yield();
   EXPECT_EQ(s->info().faults, 1u);
+  services_.client = [&s](uint64_t id) { return id == 7 ? s.get() : nullptr; };
+  uarena_client_stats body{};
+  body.client_id = 7;
+  const auto stats = ask<uarena_client_stats_reply>(*s, UARENA_MSG_CLIENT_STATS, body);
+  ASSERT_TRUE(stats);
+  EXPECT_EQ(stats->body.faults.installed, 1u);
+  EXPECT_EQ(stats->body.more, 0u);
+  std::span<const std::byte> bytes(stats->payload);
+  const auto records = ipc::decode_records_untrusted<uarena_attachment_info>(
+      bytes, stats->body.count, stats->body.record_size);
+  ASSERT_TRUE(records);
+  ASSERT_EQ(records->size(), 1u);
+  EXPECT_EQ(records->front().arena_id, info.id);
+  EXPECT_EQ(ipc::get_text(records->front().arena_name), "heap");
+  EXPECT_EQ(records->front().syscalls, uint32_t{UARENA_SYSCALLS_EFAULT});
+  EXPECT_EQ(records->front().refusal, uint32_t{UARENA_REFUSAL_SIGNAL});
+  EXPECT_EQ(records->front().pages_fault, 1u);
+  EXPECT_EQ(records->front().faults.installed, 1u);
+  body.after = info.id;
+  EXPECT_EQ(ask<uarena_client_stats_reply>(*s, UARENA_MSG_CLIENT_STATS, body)->body.count, 0u);
+  const auto arena = arenas_.find(info.id);
   EXPECT_EQ(arenas_.standing(info.id).clients, 1u);
   EXPECT_EQ(faults_->clients(), 1u);
   s.reset();
   EXPECT_EQ(arenas_.standing(info.id).clients, 0u);
   EXPECT_EQ(faults_->clients(), 0u);
+  EXPECT_EQ(arena->faults().tally->counts().of(uffd::FaultEnd::installed), 1u) << "it remembers";
+  EXPECT_EQ(faults_->summary().counts.all(), 1u);
   EXPECT_EQ(accounts_.of(::geteuid()).used(Resource::connections), 0u);
 }
 

@@ -103,7 +103,7 @@ TEST_F(TakeoverTest, ArenasAreWhatTheyWere) {
   create(*first, "b");
   const uint64_t address = a->alloc_pages(0, 3, -1, 0, Origin::client);
   ASSERT_NE(address, 0U);
-  EXPECT_EQ(a->fault(a->user_vm_start() + 9 * kPageSize), FaultDecision::present);
+  EXPECT_EQ(a->fault(a->user_vm_start() + 9 * kPageSize), FaultDecision::installed);
   const auto extents = a->extents();
   const uint64_t start = a->user_vm_start();
   a.reset();  // its account dies with its broker

@@ -58,7 +58,7 @@ class WatchdogTest : public ::testing::Test {
 TEST_F(WatchdogTest, SignsOfLifeCome) {
   run();
   EXPECT_TRUE(come(20));
-  EXPECT_EQ(faults_->counts().served, 0U);
+  EXPECT_EQ(faults_->summary().counts.all(), 0U);
 }
 
 TEST_F(WatchdogTest, AnyFaultThreadThatHangsEndsThem) {

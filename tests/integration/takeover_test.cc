@@ -108,6 +108,32 @@ TEST_F(Takeover, AFaultThatWaitsIsAnsweredByTheSuccessor) {
   EXPECT_THAT(ask(*client, "read 4"), HasSubstr("value=44"));
 }
 
+// What its predecessor had counted, it does not know; who follows the trace goes on with it.
+TEST_F(Takeover, FaultsAreCountedAndTracedAnew) {
+  const Conn conn = connect();
+  const uint64_t id = create(conn, "heap").id;
+  auto client = toucher("heap");
+  ChildProcess follower(
+      {UARENA_BIN_DIR "/uarena", "-s", socket(), "arena", "trace", "heap", "--follow"});
+  EXPECT_THAT(follower.read_line(), StartsWith("TIME (UTC)"));
+  for (const char* page : {"1", "2", "3"}) {
+    EXPECT_THAT(ask(*client, std::string("write ") + page + " 1"), HasSubstr("ok"));
+    EXPECT_THAT(follower.read_line(), HasSubstr("installed"));
+  }
+  succeed();
+  EXPECT_THAT(ask(*client, "write 4 1"), HasSubstr("ok"));
+  EXPECT_EQ(follower.read_line(), "... another broker goes on; what was not shown is lost");
+  EXPECT_THAT(follower.read_line(), HasSubstr("installed"));
+  ASSERT_TRUE(wait_until([&] { return conn->arena_stats(id)->faults.installed == 1; }));
+  const auto stats = conn->arena_stats(id);
+  ASSERT_TRUE(stats);
+  EXPECT_EQ(stats->pages_fault, 4u) << "pages are what they were";
+  const auto trace = conn->trace(id, 0);
+  ASSERT_TRUE(trace);
+  ASSERT_EQ(trace->faults.size(), 1u);
+  EXPECT_EQ(trace->faults[0].number, 1u);
+}
+
 TEST_F(Takeover, ASystemCallThatWaitsIsAnsweredByTheSuccessor) {
   const Conn conn = connect();
   const uint64_t id = create(conn, "heap").id;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "ipc/abi.h"
+#include "ipc/abi_faults.h"
 #include "uarena.h"
 
 static_assert(sizeof(struct uarena_hello) == UARENA_HELLO_SIZE_V1, "size");
@@ -18,6 +19,14 @@ static_assert(sizeof(struct uarena_prog_info) == UARENA_PROG_INFO_SIZE_V1 + 8, "
 static_assert(sizeof(struct uarena_map_info) == UARENA_MAP_INFO_SIZE_V1, "size");
 static_assert(sizeof(struct uarena_client_info) == UARENA_CLIENT_INFO_SIZE_V1, "size");
 static_assert(sizeof(struct uarena_page_extent) == UARENA_PAGE_EXTENT_SIZE_V1, "size");
+static_assert(sizeof(struct uarena_arena_stats_reply) == UARENA_ARENA_STATS_REPLY_SIZE_V1, "size");
+static_assert(sizeof(struct uarena_client_stats) == UARENA_CLIENT_STATS_SIZE_V1, "size");
+static_assert(sizeof(struct uarena_client_stats_reply) == UARENA_CLIENT_STATS_REPLY_SIZE_V1,
+              "size");
+static_assert(sizeof(struct uarena_attachment_info) == UARENA_ATTACHMENT_INFO_SIZE_V1, "size");
+static_assert(sizeof(struct uarena_fault_trace) == UARENA_FAULT_TRACE_SIZE_V1, "size");
+static_assert(sizeof(struct uarena_fault_trace_reply) == UARENA_FAULT_TRACE_REPLY_SIZE_V1, "size");
+static_assert(sizeof(struct uarena_traced_fault) == UARENA_TRACED_FAULT_SIZE_V1, "size");
 
 int main(void) {
   uarena_conn* conn = NULL;

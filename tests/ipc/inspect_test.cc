@@ -111,6 +111,84 @@ TEST_F(InspectTest, ClientsOfOneArena) {
   EXPECT_EQ(clients->size(), 3u);
 }
 
+TEST_F(InspectTest, StatsOfAnArena) {
+  broker_.on(UARENA_MSG_ARENA_STATS, [](Request& request) {
+    EXPECT_EQ(std::get<uarena_arena_ref>(request.body).id, 5u);
+    uarena_arena_stats_reply reply{};
+    reply.faults.max_ns = 12;
+    reply.pages_reserved = 3;
+    return make_reply(request.type, request.seq, reply);
+  });
+  const auto stats = inspector_.arena_stats(5);
+  ASSERT_TRUE(stats) << stats.error().message;
+  EXPECT_EQ(stats->faults.max_ns, 12u);
+  EXPECT_EQ(stats->pages_reserved, 3u);
+  EXPECT_EQ(inspector_.arena_stats(0).error().code, ENOENT);
+}
+
+// The attachments of client 7 to these arenas, `per_answer` at a time.
+ScriptedBroker::Answer attachments_of(std::vector<uint64_t> arenas, size_t per_answer) {
+  return [arenas, per_answer](Request& request) {
+    const auto& body = std::get<uarena_client_stats>(request.body);
+    EXPECT_EQ(body.client_id, 7u);
+    std::vector<uarena_attachment_info> records;
+    for (const uint64_t arena : arenas)
+      if (arena > body.after) records.emplace_back().arena_id = arena;
+    uarena_client_stats_reply reply{};
+    reply.more = records.size() > per_answer;
+    records.resize(std::min(records.size(), per_answer));
+    reply.faults.installed = 4;
+    reply.count = static_cast<uint32_t>(records.size());
+    reply.record_size = sizeof(uarena_attachment_info);
+    return make_reply(request.type, request.seq, reply, bytes_of(records));
+  };
+}
+
+TEST_F(InspectTest, StatsOfAClientComeInPieces) {
+  broker_.on(UARENA_MSG_CLIENT_STATS, attachments_of({1, 2, 30, 31, 400}, 2));
+  const auto stats = inspector_.client_stats(7);
+  ASSERT_TRUE(stats) << stats.error().message;
+  EXPECT_EQ(stats->faults.installed, 4u);
+  ASSERT_EQ(stats->attachments.size(), 5u);
+  EXPECT_EQ(stats->attachments.back().arena_id, 400u);
+  broker_.on(UARENA_MSG_CLIENT_STATS, attachments_of({}, 2));
+  EXPECT_EQ(inspector_.client_stats(7)->attachments.size(), 0u);
+}
+
+TEST_F(InspectTest, StatsWithoutEndAreCutOff) {
+  broker_.on(UARENA_MSG_CLIENT_STATS, attachments_of({1, 2, 3}, 0));
+  EXPECT_EQ(inspector_.client_stats(7).error().code, EPROTO);
+  broker_.on(UARENA_MSG_CLIENT_STATS, attachments_of({2, 1}, 2));
+  EXPECT_EQ(inspector_.client_stats(7).error().code, EPROTO);
+}
+
+TEST_F(InspectTest, ATraceGoesForward) {
+  uint64_t next = 12;
+  broker_.on(UARENA_MSG_FAULT_TRACE, [&next](Request& request) {
+    const auto& body = std::get<uarena_fault_trace>(request.body);
+    EXPECT_EQ(body.arena_id, 3u);
+    EXPECT_EQ(body.from, 9u);
+    std::vector<uarena_traced_fault> records(2);
+    records[1].number = 11;
+    uarena_fault_trace_reply reply{};
+    reply.since_ns = 77;
+    reply.next = next;
+    reply.lost = 1;
+    reply.count = 2;
+    reply.record_size = sizeof(uarena_traced_fault);
+    return make_reply(request.type, request.seq, reply, bytes_of(records));
+  });
+  const auto trace = inspector_.trace(3, 9);
+  ASSERT_TRUE(trace) << trace.error().message;
+  ASSERT_EQ(trace->faults.size(), 2u);
+  EXPECT_EQ(trace->faults[1].number, 11u);
+  EXPECT_EQ(trace->since_ns, 77u);
+  EXPECT_EQ(trace->next, 12u);
+  EXPECT_EQ(trace->lost, 1u);
+  next = 8;
+  EXPECT_EQ(inspector_.trace(3, 9).error().code, EPROTO);
+}
+
 TEST_F(InspectTest, ListsWithoutEndAreCutOff) {
   uarena_list_reply more{};
   more.more = 1;

@@ -129,6 +129,18 @@ TEST(RequestFields, PageRead) {
   EXPECT_EQ(parse(UARENA_MSG_PAGE_READ, m), EINVAL);
 }
 
+TEST(RequestFields, FaultTrace) {
+  uarena_fault_trace m{};
+  m.from = UINT64_MAX;
+  m.most = UINT32_MAX;
+  EXPECT_EQ(parse(UARENA_MSG_FAULT_TRACE, m), 0);
+  m.reserved = 1;
+  EXPECT_EQ(parse(UARENA_MSG_FAULT_TRACE, m), EINVAL);
+  uarena_client_stats stats{};
+  stats.client_id = stats.after = UINT64_MAX;
+  EXPECT_EQ(parse(UARENA_MSG_CLIENT_STATS, stats), 0);
+}
+
 TEST(RequestFields, MissingBytesCountAsZero) {
   uarena_attach m{};
   m.arena_id = 5;

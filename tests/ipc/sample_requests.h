@@ -29,6 +29,7 @@ inline Record sample_request(uint16_t type) {
       return make(uarena_arena_create{}, name);
     case UARENA_MSG_ARENA_GET:
     case UARENA_MSG_ARENA_DELETE:
+    case UARENA_MSG_ARENA_STATS:
       return make(uarena_arena_ref{}, name);
     case UARENA_MSG_ATTACH:
       return make(uarena_attach{});
@@ -61,6 +62,10 @@ inline Record sample_request(uint16_t type) {
       read.length = 1;
       return make(read);
     }
+    case UARENA_MSG_CLIENT_STATS:
+      return make(uarena_client_stats{});
+    case UARENA_MSG_FAULT_TRACE:
+      return make(uarena_fault_trace{});
     default:
       return make(uarena_list{});
   }

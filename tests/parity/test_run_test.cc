@@ -27,7 +27,6 @@ struct Outcome {
   int error = 0;
   int32_t retval = 0;
   Bytes ctx, data;
-  friend bool operator==(const Outcome&, const Outcome&) = default;
 };
 
 std::string text_of(const Outcome& outcome) {

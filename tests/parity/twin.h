@@ -97,7 +97,7 @@ class Twin {
   // Not for SEGV_ON_FAULT.
   void touch(uint32_t page, uint64_t value) const {
     *reinterpret_cast<volatile uint64_t*>(base() + page * kPageSize) = value;
-    if (arena().fault(base() + page * kPageSize) != broker::FaultDecision::present)
+    if (arena().fault(base() + page * kPageSize) == broker::FaultDecision::refuse)
       throw std::runtime_error("a touch was refused");
     if (::pwrite(arena().memory_fd(), &value, sizeof value, static_cast<off_t>(page * kPageSize)) !=
         sizeof value)

@@ -79,7 +79,7 @@ TEST(CommandTable, HasTheCommandsOfThisVersion) {
     all += "\n";
   }
   EXPECT_EQ(all,
-            "arena: show list create delete\n"
+            "arena: show list create delete trace\n"
             "page: list show map dump\n"
             "prog: show list load run dump log unload\n"
             "client: show list\n"

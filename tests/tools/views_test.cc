@@ -11,6 +11,7 @@
 #include <sstream>
 
 #include "tests/tools/captured_output.h"
+#include "tools/uarena/fault_views.h"
 
 namespace uarena::cli {
 namespace {
@@ -130,6 +131,77 @@ uarena_client_info client(uint64_t id, std::string_view comm, uint32_t signal) {
   return info;
 }
 
+uarena_fault_stats fault_stats() {
+  uarena_fault_stats stats{};
+  stats.installed = 1100;
+  stats.present = 80;
+  stats.deferred = 1;
+  stats.discarded = 2;
+  stats.denied = 16;
+  stats.errors = 1;
+  stats.signalled = 12;
+  stats.poisoned = 4;
+  stats.unexpected = 1;
+  stats.pending = 3;
+  stats.p50_ns = 4200;
+  stats.p99_ns = 31000;
+  stats.p999_ns = 90000;
+  stats.max_ns = 12'000'000;
+  return stats;
+}
+
+uarena_arena_stats_reply arena_stats() {
+  uarena_arena_stats_reply stats{};
+  stats.faults = fault_stats();
+  stats.pages_program = 100;
+  stats.pages_fault = 1100;
+  stats.pages_client = 34;
+  stats.pages_reserved = 2;
+  return stats;
+}
+
+uarena_attachment_info attachment(uint64_t id, std::string_view name, uint32_t map_flags) {
+  uarena_attachment_info info{};
+  info.arena_id = id;
+  info.map_flags = map_flags;
+  info.pages_fault = 9;
+  info.pages_reserved = 1;
+  put(info.arena_name, name);
+  return info;
+}
+
+ClientFaults client_faults() {
+  auto served = attachment(1, "heap", 1u << 10);
+  served.syscalls = UARENA_SYSCALLS_SERVED;
+  served.faults = fault_stats();
+  auto strict = attachment(12, "strict", 1u << 10 | 1u << 17);
+  strict.refusal = UARENA_REFUSAL_POISON;
+  return {fault_stats(), {served, strict}};
+}
+
+TraceView trace() {
+  TraceView view{"heap", 1767225599000000000, 5003, 312, false, {}};
+  for (uint32_t outcome = UARENA_OUTCOME_INSTALLED; outcome <= UARENA_OUTCOME_ERROR; ++outcome) {
+    uarena_traced_fault fault{};
+    fault.number = 4996 + outcome;
+    fault.time_ns = 1767225600000000042 + outcome;
+    fault.client_id = 7;
+    fault.address = 0x7e9000000123 + outcome * 0x1000;
+    fault.latency_ns = 4200 * (outcome + 1);
+    fault.thread = 4711 + outcome;
+    fault.outcome = outcome;
+    fault.flags = outcome % 2 != 0 ? UARENA_TRACED_WRITE | UARENA_TRACED_TID : UARENA_TRACED_TID;
+    view.faults.push_back(fault);
+  }
+  uarena_traced_fault poisoned = view.faults[UARENA_OUTCOME_DENIED];
+  poisoned.number = 5002;
+  poisoned.refusal = UARENA_REFUSAL_POISON;
+  poisoned.thread = 2;
+  poisoned.flags = UARENA_TRACED_WRITE;
+  view.faults.push_back(poisoned);
+  return view;
+}
+
 uarena_status_reply status() {
   uarena_status_reply info{};
   info.started_ns = 1767225600000000000;  // 2026-01-01
@@ -177,7 +249,9 @@ TEST(Views, JsonGolden) {
   std::vector<uarena_prog_info> programs = {program(3, "build"), interpreted()};
   std::vector<uarena_client_info> clients = {client(7, "walker", 1), client(8, "toucher", 0)};
   LoadedObject no_arena{.programs = {interpreted()}, .maps = {}, .arena = {}, .log = "0: exit\n"};
-  expect_json("arena_show.json", arena_json(heap()));
+  expect_json("arena_create.json", arena_json(heap()));
+  expect_json("arena_show.json", arena_json(heap(), arena_stats()));
+  expect_json("arena_trace.json", trace_json(trace()));
   expect_json("arena_list.json", arenas_json(arenas));
   expect_json("arena_list_empty.json", arenas_json({}));
   expect_json("page_list.json", pages_json(pages()));
@@ -188,7 +262,7 @@ TEST(Views, JsonGolden) {
   expect_json("prog_run.json", run_json(outcome()));
   expect_json("prog_dump.json", listing_json(3, "xlated", "0: r0 = 0\n\n1: exit\n"));
   expect_json("client_list.json", clients_json(clients));
-  expect_json("client_show.json", client_json(clients[0]));
+  expect_json("client_show.json", client_json(clients[1], client_faults()));
   expect_json("daemon_status.json", status_json(status()));
 }
 
@@ -198,7 +272,9 @@ TEST(Views, TextGolden) {
   std::vector<uarena_arena_info> arenas = {heap(), strict()};
   std::vector<uarena_prog_info> programs = {program(3, "build"), interpreted()};
   std::vector<uarena_client_info> clients = {client(7, "walker", 1), client(8, "toucher", 0)};
-  expect_golden("arena_show.txt", arena_text(heap(), output));
+  expect_golden("arena_create.txt", arena_text(heap(), output));
+  expect_golden("arena_show.txt", arena_text(heap(), arena_stats(), output));
+  expect_golden("arena_trace.txt", trace_title(output) + trace_lines(trace()));
   expect_golden("arena_list.txt", arenas_text(arenas, output));
   expect_golden("page_list.txt", pages_text(pages(), output));
   expect_golden("prog_load.txt", loaded_text(loaded(), output));
@@ -206,7 +282,7 @@ TEST(Views, TextGolden) {
   expect_golden("prog_show.txt", program_text(program(3, "build"), arenas, output));
   expect_golden("prog_run.txt", run_text(outcome(), true, true, output));
   expect_golden("client_list.txt", clients_text(clients, output));
-  expect_golden("client_show.txt", client_text(clients[1], output));
+  expect_golden("client_show.txt", client_text(clients[1], client_faults(), output));
   expect_golden("daemon_status.txt", status_text(status(), output));
 }
 
@@ -225,6 +301,29 @@ TEST(Views, EmptyListsSaySo) {
   EXPECT_EQ(programs_text({}, {}, captured.output), "no programs\n");
   EXPECT_EQ(clients_text({}, captured.output), "no clients\n");
   EXPECT_EQ(pages_text({"heap", 0, 1, {}}, captured.output), "no pages\n");
+}
+
+// Lines about what did not happen are left out.
+TEST(Views, FaultsThatAreNone) {
+  CapturedOutput captured;
+  EXPECT_EQ(arena_text(strict(), {}, captured.output).find("denied by"), std::string::npos);
+  const Lines lines = fault_stats_lines({});
+  ASSERT_EQ(lines.size(), 2u);
+  EXPECT_EQ(lines[0].second,
+            "0: 0 installed, 0 present, 0 deferred, 0 discarded, 0 denied, 0 error");
+  EXPECT_EQ(lines[1].second, "0");
+  EXPECT_EQ(trace_lines({}), "");
+  EXPECT_EQ(trace_lines({"heap", 9, 1, 0, true, {}}),
+            "... another broker goes on; what was not shown is lost\n");
+  EXPECT_EQ(trace_lines({"heap", 9, 2, 1, false, {}}), "... 1 fault was overwritten\n");
+}
+
+// What a broker of a later version may say.
+TEST(Views, UnknownOutcomes) {
+  TraceView view{"heap", 9, 2, 0, false, {uarena_traced_fault{}}};
+  view.faults[0].outcome = 99;
+  EXPECT_THAT(trace_lines(view), testing::HasSubstr("  unknown  "));
+  EXPECT_EQ(boost::json::value(trace_json(view)).at("faults").at(0).at("outcome"), "unknown");
 }
 
 TEST(Views, RunShowsTheContextOnlyWhenAsked) {

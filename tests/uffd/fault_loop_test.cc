@@ -50,7 +50,8 @@ class Loop : public ::testing::Test {
   void adopt(Client& client, std::shared_ptr<Resolver> resolver) {
     auto uffd = Userfaultfd::adopt_untrusted(client.child.line().receive_fd(), kArena, kArenaBytes);
     ASSERT_TRUE(uffd) << uffd.error().message;
-    auto id = loop_->adopt(std::move(*uffd), client.child.peer(), resolver, client.counters);
+    auto id = loop_->adopt(std::move(*uffd), client.child.peer(), resolver,
+                           FaultAudience{client.counters});
     ASSERT_TRUE(id) << id.error().message;
     client.id = *id;
     ASSERT_TRUE(client.child.line().go());
@@ -80,11 +81,11 @@ TEST_F(Loop, ServesAChildAtAFixedAddress) {
   for (uint64_t i = 0; i < 50; ++i) EXPECT_EQ(get_byte(memory_, i * kPageSize + 7), i);
   EXPECT_EQ(pages_in(memory_), 50u);
   const FaultCounts counts = finish(*one);
-  EXPECT_EQ(counts.served, 50u);
-  EXPECT_EQ(counts.refused + counts.errors + counts.unexpected, 0u);
-  EXPECT_EQ(loop_->counts().served, 50u);
-  EXPECT_EQ(loop_->latency().count, 50u);
-  EXPECT_GT(loop_->latency().p50_ns, 0u);
+  EXPECT_EQ(counts.served(), 50u);
+  EXPECT_EQ(counts.refused() + counts.of(FaultEnd::error) + counts.unexpected, 0u);
+  EXPECT_EQ(loop_->summary().counts.served(), 50u);
+  EXPECT_EQ(loop_->summary().latency.count, 50u);
+  EXPECT_GT(loop_->summary().latency.p50_ns, 0u);
 }
 
 TEST_F(Loop, ServesFaultsInSystemCallsOfAFullDescriptor) {
@@ -114,9 +115,9 @@ TEST_F(Loop, ARefusedFaultIsASigsegvAtTheExactAddress) {
   EXPECT_EQ(report->address, page_address(9) + 0x321);
   EXPECT_EQ(report->calls, 4) << "a handler that returns is asked again";
   const FaultCounts counts = finish(*one);
-  EXPECT_EQ(counts.refused, 4u);
-  EXPECT_EQ(counts.signalled, 4u);
-  EXPECT_EQ(counts.served + counts.poisoned + counts.errors, 0u);
+  EXPECT_EQ(counts.refused(), 4u);
+  EXPECT_EQ(counts.of(FaultEnd::signalled), 4u);
+  EXPECT_EQ(counts.served() + counts.of(FaultEnd::poisoned) + counts.of(FaultEnd::error), 0u);
 }
 
 TEST_F(Loop, WhoDoesNotTakeSigsegvEndsWithoutSpinning) {
@@ -129,8 +130,8 @@ TEST_F(Loop, WhoDoesNotTakeSigsegvEndsWithoutSpinning) {
     adopt(*one, refuse_);
     EXPECT_EQ(describe(one->child.wait()), "killed by SIGBUS");
     const FaultCounts counts = finish(*one);
-    EXPECT_EQ(counts.refused, 1u);
-    EXPECT_EQ(counts.poisoned, 1u);
+    EXPECT_EQ(counts.refused(), 1u);
+    EXPECT_EQ(counts.of(FaultEnd::poisoned), 1u);
   }
 }
 
@@ -161,8 +162,8 @@ TEST_F(Loop, KilledWhileItWaitsForAnAnswer) {
   auto other = client([](Line&, Fd&) { touch_pages(1, 20); });
   adopt(*other, fill_);
   EXPECT_EQ(describe(other->child.wait()), "exited 0");
-  EXPECT_EQ(finish(*victim).errors, 0u);
-  EXPECT_EQ(finish(*other).served, 20u);
+  EXPECT_EQ(finish(*victim).of(FaultEnd::error), 0u);
+  EXPECT_EQ(finish(*other).served(), 20u);
 }
 
 TEST_F(Loop, KilledBeforeTheRefusal) {
@@ -174,10 +175,12 @@ TEST_F(Loop, KilledBeforeTheRefusal) {
   victim->child.kill(SIGKILL);
   EXPECT_EQ(describe(victim->child.wait()), "killed by SIGKILL");
   gate->open();
-  ASSERT_TRUE(eventually([&] { return victim->counters->read().refused > 0; }));
+  ASSERT_TRUE(eventually([&] { return victim->counters->read().refused() > 0; }));
   const FaultCounts counts = finish(*victim);
-  EXPECT_EQ(counts.gone, 1u);
-  EXPECT_EQ(counts.signalled + counts.poisoned + counts.errors, 0u);
+  EXPECT_EQ(counts.of(FaultEnd::discarded), 1u);
+  EXPECT_EQ(
+      counts.of(FaultEnd::signalled) + counts.of(FaultEnd::poisoned) + counts.of(FaultEnd::error),
+      0u);
 }
 
 // poll() says EPOLLERR for such a descriptor forever, and a plain read would wait.
@@ -192,8 +195,8 @@ TEST_F(Loop, AClientThatClearsNonblockOnlyGetsItsFaultsAnswered) {
   auto other = client([](Line&, Fd&) { touch_pages(100, 100); });
   adopt(*other, fill_);
   EXPECT_EQ(describe(other->child.wait()), "exited 0");
-  EXPECT_EQ(finish(*hostile).served, 100u);
-  EXPECT_EQ(finish(*other).served, 100u);
+  EXPECT_EQ(finish(*hostile).served(), 100u);
+  EXPECT_EQ(finish(*other).served(), 100u);
   EXPECT_LE(loop_->turns(), 410u) << "the thread spins";
 }
 
@@ -242,7 +245,8 @@ TEST_F(Loop, DropWhileFaultsComeIn) {
     // What was read and not answered is raised again.
     EXPECT_EQ(uffd->wake(kArena, kArenaBytes), 0);
     guarded->dropped = false;
-    auto id = loop_->adopt(std::move(*uffd), one->child.peer(), guarded, one->counters);
+    auto id =
+        loop_->adopt(std::move(*uffd), one->child.peer(), guarded, FaultAudience{one->counters});
     ASSERT_TRUE(id);
     one->id = *id;
   }
@@ -259,6 +263,7 @@ TEST_F(Loop, DropWaitsForTheTurnUnderWay) {
   auto one = client([](Line&, Fd&) { store(kArena, 1); });
   adopt(*one, gate);
   ASSERT_TRUE(gate->wait_inside(1));
+  EXPECT_EQ(loop_->summary().pending, 1u) << "whoever looks does not wait for it";
   std::atomic<bool> returned{false};
   std::thread dropper([&] {
     EXPECT_TRUE(loop_->drop(one->id));
@@ -269,7 +274,7 @@ TEST_F(Loop, DropWaitsForTheTurnUnderWay) {
   EXPECT_FALSE(returned);
   gate->open();
   dropper.join();
-  EXPECT_EQ(one->counters->read().served, 1u);
+  EXPECT_EQ(one->counters->read().served(), 1u);
   EXPECT_EQ(describe(one->child.wait()), "exited 0");
 }
 
@@ -285,13 +290,13 @@ TEST_F(Loop, AFloodDelaysOthersOnlyForAWhile) {
   });
   start(1);
   adopt(*flood, refuse_);
-  ASSERT_TRUE(eventually([&] { return flood->counters->read().signalled >= 100; }));
+  ASSERT_TRUE(eventually([&] { return flood->counters->read().of(FaultEnd::signalled) >= 100; }));
   auto other = client([](Line&, Fd&) { touch_pages(0, 50); });
   adopt(*other, fill_);
   EXPECT_EQ(describe(other->child.wait()), "exited 0");
-  EXPECT_EQ(finish(*other).served, 50u);
+  EXPECT_EQ(finish(*other).served(), 50u);
   EXPECT_FALSE(flood->child.line().readable(0)) << "still at it";
-  EXPECT_EQ(flood->counters->read().poisoned, 0u);
+  EXPECT_EQ(flood->counters->read().of(FaultEnd::poisoned), 0u);
   flood->child.line().go();
   EXPECT_EQ(describe(flood->child.wait()), "exited 0");
 }
@@ -321,10 +326,10 @@ TEST_F(Loop, ManyClientsComeAndGo) {
     auto one = client([round](Line&, Fd&) { touch_pages(static_cast<uint64_t>(round) * 4, 4); });
     adopt(*one, fill_);
     EXPECT_EQ(describe(one->child.wait()), "exited 0");
-    EXPECT_EQ(finish(*one).served, 4u);
+    EXPECT_EQ(finish(*one).served(), 4u);
   }
   EXPECT_EQ(loop_->clients(), 0u);
-  EXPECT_EQ(loop_->counts().served, 80u);
+  EXPECT_EQ(loop_->summary().counts.served(), 80u);
 }
 
 TEST_F(Loop, EndsWithClientsThatWait) {

@@ -26,8 +26,8 @@ TEST(FaultProbe, IsAnsweredEachTimeByItsThread) {
     EXPECT_GE(loop->turns() - before, 100U) << "each touch is a fault";
   }
   EXPECT_EQ(loop->clients(), 0U);
-  EXPECT_EQ(loop->counts().served, 0U) << "no client's";
-  EXPECT_EQ(loop->latency().count, 0U);
+  EXPECT_EQ(loop->summary().counts.all(), 0U) << "no client's";
+  EXPECT_EQ(loop->summary().latency.count, 0U);
 }
 
 TEST(FaultProbe, WaitsForAThreadThatHangsAndOnlyForThat) {

@@ -5,17 +5,21 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <thread>
 #include <vector>
 
 #include "ipc/base/memory_map.h"
+#include "ipc/base/realtime.h"
 #include "tests/uffd/client.h"
 
 namespace uarena::uffd {
 namespace {
 
 using testing::kLimitMs;
+using testing::load;
 using testing::store;
 
 constexpr uint64_t kPages = 8;
@@ -55,7 +59,10 @@ class Session : public ::testing::Test {
     ASSERT_TRUE(made) << made.error().message;
     ASSERT_TRUE(made->register_missing(map_.address(), kBytes));
     resolver_ = std::make_shared<SlowResolver>(memory_.get(), map_.address());
-    session_.emplace(std::move(*made), Peer{.pid = ::getpid()}, resolver_, counters_, totals_);
+    Peer self{::getpid(), Fd(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0))),
+              ::getuid()};
+    session_.emplace(std::move(*made), std::move(self), resolver_,
+                     FaultAudience{counters_, {total_}, trace_, 7});
   }
   // Threads of this process that touch one page each; all of them wait when it returns.
   void touch(uint64_t pages) {
@@ -72,7 +79,9 @@ class Session : public ::testing::Test {
   MemoryMap map_;
   std::shared_ptr<SlowResolver> resolver_;
   std::shared_ptr<FaultCounters> counters_ = std::make_shared<FaultCounters>();
-  FaultTotals totals_;
+  std::shared_ptr<FaultTally> total_ = std::make_shared<FaultTally>();
+  std::shared_ptr<FaultTrace> trace_ =
+      std::make_shared<FaultTrace>(std::move(FaultTrace::create(8).value()));
   std::optional<FaultSession> session_;
   std::vector<std::thread> touchers_;
 };
@@ -82,9 +91,39 @@ TEST_F(Session, AnswersAndCounts) {
   EXPECT_EQ(session_->turn(), Turn::idle);
   touch(1);
   EXPECT_EQ(session_->turn(), Turn::idle);
-  EXPECT_EQ(counters_->read().served, 1u);
-  EXPECT_EQ(totals_.counters.read().served, 1u);
-  EXPECT_EQ(totals_.latency.summary().count, 1u);
+  EXPECT_EQ(counters_->read().served(), 1u);
+  EXPECT_EQ(total_->counts().served(), 1u);
+  EXPECT_EQ(total_->summary().latency.count, 1u);
+  session_.reset();
+  EXPECT_EQ(total_->summary().latency.count, 1u) << "what it has counted stays in the sum";
+}
+
+TEST_F(Session, EveryFaultIsTraced) {
+  open(kFeatureThreadId | kFeatureExactAddress);
+  const uint64_t before = realtime_ns();
+  std::atomic<uint32_t> tid{0};
+  touchers_.emplace_back([this, &tid] {
+    tid = static_cast<uint32_t>(::gettid());
+    load(map_.address() + kPageSize + 17);
+  });
+  pollfd wait{session_->fd(), POLLIN, 0};
+  ASSERT_EQ(::poll(&wait, 1, kLimitMs), 1);
+  EXPECT_EQ(session_->turn(), Turn::idle);
+  touch(1);
+  EXPECT_EQ(session_->turn(), Turn::idle);
+  const auto part = trace_->read(0, 10);
+  ASSERT_EQ(part.faults.size(), 2u);
+  const TracedFault& read = part.faults[0];
+  EXPECT_EQ(read.client, 7u);
+  EXPECT_EQ(read.address, map_.address() + kPageSize + 17) << "the byte, not the page";
+  EXPECT_FALSE(read.write);
+  EXPECT_TRUE(read.thread_is_ours);
+  EXPECT_EQ(read.thread, tid);
+  EXPECT_EQ(read.end, FaultEnd::present);
+  EXPECT_GE(read.time_ns, before);
+  EXPECT_LE(read.time_ns, realtime_ns());
+  EXPECT_GT(read.latency_ns, 0u);
+  EXPECT_TRUE(part.faults[1].write);
 }
 
 TEST_F(Session, ASlowAnswerEndsTheTurnAndLosesNothing) {
@@ -100,8 +139,9 @@ TEST_F(Session, ASlowAnswerEndsTheTurnAndLosesNothing) {
     ASSERT_LT(turns, 10000000);
   }
   EXPECT_EQ(session_->turn(), Turn::idle);
-  EXPECT_EQ(counters_->read().served, kPages);
-  EXPECT_GE(totals_.latency.summary().max_ns, 2000000u);
+  EXPECT_EQ(counters_->read().served(), kPages);
+  EXPECT_EQ(total_->summary().pending, 0u);
+  EXPECT_GE(total_->summary().latency.max_ns, 2000000u);
 }
 
 TEST_F(Session, UnexpectedMessagesAreCountedAndFaultsGoOn) {
@@ -114,7 +154,7 @@ TEST_F(Session, UnexpectedMessagesAreCountedAndFaultsGoOn) {
   EXPECT_EQ(counters_->read().unexpected, 1u);
   touch(1);
   EXPECT_EQ(session_->turn(), Turn::idle);
-  EXPECT_EQ(counters_->read().served, 1u);
+  EXPECT_EQ(counters_->read().served(), 1u);
 }
 
 TEST_F(Session, ADescriptorThatCannotBeReadIsBroken) {
@@ -125,7 +165,7 @@ TEST_F(Session, ADescriptorThatCannotBeReadIsBroken) {
   const Fd write_end(ends[1]);
   ASSERT_EQ(::dup3(write_end.get(), session_->fd(), O_CLOEXEC), session_->fd());
   EXPECT_EQ(session_->turn(), Turn::broken);
-  EXPECT_EQ(counters_->read().errors, 1u);
+  EXPECT_EQ(counters_->read().unexpected, 1u);
 }
 
 }  // namespace

@@ -74,9 +74,25 @@ TEST(Latency, QuantilesOfAnyValues) {
     RC_ASSERT(summary.count == count);
     RC_ASSERT(close_above(summary.p50_ns, exact_quantile(values, 0.5)));
     RC_ASSERT(close_above(summary.p99_ns, exact_quantile(values, 0.99)));
+    RC_ASSERT(close_above(summary.p999_ns, exact_quantile(values, 0.999)));
     RC_ASSERT(close_above(summary.max_ns, *std::max_element(values.begin(), values.end())));
   });
   EXPECT_TRUE(held);
+}
+
+TEST(Latency, AddedUpTheyAreOneHistogramOfAll) {
+  LatencyHistogram sum, all;
+  for (uint64_t seed = 1; seed <= 3; ++seed) {
+    LatencyHistogram one;
+    for (const uint64_t value : spread(seed, 500)) {
+      one.record(value);
+      all.record(value);
+    }
+    sum.add(one);
+  }
+  EXPECT_EQ(sum.count(), 1500u);
+  for (const double q : {0.001, 0.5, 0.9, 0.99, 0.999, 1.0})
+    EXPECT_EQ(sum.quantile(q), all.quantile(q)) << q;
 }
 
 TEST(Latency, NothingIsLostBetweenThreads) {

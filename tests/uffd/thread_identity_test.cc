@@ -108,6 +108,15 @@ TEST(FindThread, OtherNamespace) {
   ASSERT_TRUE(second);
   EXPECT_NE(second->tid, child.pid());
   EXPECT_FALSE(find_thread(peer, 3));
+  EXPECT_FALSE(in_our_pid_namespace(peer));
+}
+
+TEST(FindThread, OurNamespaceIsKnown) {
+  Child child(two_threads);
+  ASSERT_TRUE(child.line().receive<uint32_t>());
+  EXPECT_TRUE(in_our_pid_namespace(child.peer()));
+  EXPECT_FALSE(in_our_pid_namespace(Peer{}));
+  EXPECT_FALSE(in_our_pid_namespace(Peer{child.pid(), Fd(), 0})) << "that it is it can't be told";
 }
 
 TEST(FindThread, ThreadsOfOthersAreNotFound) {

@@ -1,8 +1,9 @@
-// uarena arena …: create, show, delete.
+// uarena arena …: create, show, delete. (trace: trace.cc)
 #include "ipc/base/log.h"
 #include "ipc/base/page.h"
 #include "tools/uarena/context.h"
 #include "tools/uarena/text.h"
+#include "tools/uarena/trace.h"
 #include "tools/uarena/views.h"
 
 namespace uarena::cli {
@@ -94,7 +95,15 @@ Result<void> show(Context& context) {
   if (context.call().argument(0) == nullptr) return list(context);
   auto arena = context.arena_named(*context.call().argument(0));
   if (!arena) return std::unexpected(arena.error());
-  print(context, *arena);
+  auto broker = context.broker();
+  if (!broker) return std::unexpected(broker.error());
+  auto stats = (*broker)->arena_stats(arena->id);
+  if (!stats) return std::unexpected(stats.error());
+  Output& output = context.output();
+  if (output.json())
+    output.json(arena_json(*arena, *stats));
+  else
+    output.text(arena_text(*arena, *stats, output));
   return {};
 }
 
@@ -122,7 +131,10 @@ Object arena_object() {
             .arguments = {{"NAME", "only this arena, in full", true, {}}},
             .flags = {},
             .summary = "show one arena, or list all",
-            .details = "Sizes are what clients map; ALLOCATED is what has pages.",
+            .details =
+                "Sizes are what clients map; ALLOCATED is what has pages. Faults are those of all "
+                "clients that have or had it attached, counted by what became of them, since this "
+                "broker began to serve; uarena arena trace explains the words.",
             .example = "uarena arena list",
             .run = show},
            {.names = {"create"},
@@ -152,7 +164,8 @@ Object arena_object() {
             .summary = "delete an arena and its pages",
             .details = "Refused (EBUSY) while clients are attached or programs use it.",
             .example = "uarena arena delete heap",
-            .run = remove}},
+            .run = remove},
+           trace_command()},
       .default_command = "show"};
 }
 

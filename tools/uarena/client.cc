@@ -28,10 +28,13 @@ Result<void> show(Context& context) {
   auto client = std::ranges::find(*clients, *id, &uarena_client_info::id);
   if (client == clients->end())
     return fail(Why::not_found, ENOENT, "there is no client {}; see uarena client list", *id);
+  auto stats = (*broker)->client_stats(*id);
+  if (!stats) return std::unexpected(stats.error());
+  const ClientFaults faults{stats->faults, std::move(stats->attachments)};
   if (output.json())
-    output.json(client_json(*client));
+    output.json(client_json(*client, faults));
   else
-    output.text(client_text(*client, output));
+    output.text(client_text(*client, faults, output));
   return {};
 }
 
@@ -40,16 +43,19 @@ Result<void> show(Context& context) {
 Object client_object() {
   return {.name = "client",
           .summary = "processes that are connected to the broker",
-          .commands = {{.names = {"show", "list"},
-                        .arguments = {{"ID", "only this client, in full", true, {}}},
-                        .flags = {},
-                        .summary = "show one client, or list all",
-                        .details =
-                            "SEGV tells what an absent page of a SEGV_ON_FAULT arena is to this "
-                            "client: signal (SIGSEGV with the exact address) or poison (SIGBUS, "
-                            "where the broker may not signal it). This command is a client, too.",
-                        .example = "uarena -p client list",
-                        .run = show}},
+          .commands =
+              {{.names = {"show", "list"},
+                .arguments = {{"ID", "only this client, in full", true, {}}},
+                .flags = {},
+                .summary = "show one client, or list all",
+                .details =
+                    "SEGV tells what an absent page of a SEGV_ON_FAULT arena is to this "
+                    "client: signal (SIGSEGV with the exact address) or poison (SIGBUS, "
+                    "where the broker may not signal it). One client is shown with what became of "
+                    "its faults, and with what it gets in each of its arenas. This command "
+                    "is a client, too.",
+                .example = "uarena -p client list",
+                .run = show}},
           .default_command = "show"};
 }
 

@@ -56,7 +56,21 @@ constexpr std::string_view kJson =
     "With \\-j or \\-p every command prints one JSON document on standard output. Its key "
     "\"version\" is {}; it rises when a key changes its meaning or goes. Addresses, registers and "
     "other 64\\-bit values are \"0x...\" strings; ids, counters and times are numbers. An error is "
-    "the document {{error, errno, exit_code}}, with the exit status of the list below.";
+    "the document {{error, errno, exit_code}}, with the exit status of the list below. arena show "
+    "NAME "
+    "and client show ID have fault_stats {{installed, present, deferred, discarded, denied, error, "
+    "denied_by_signal, denied_by_poison, unexpected, pending, p50_ns, p99_ns, p999_ns, max_ns}}: "
+    "the "
+    "first six are ways in which a fault ended, pending those that wait for their answer. arena "
+    "show NAME has pages_by_origin {{program, fault, client, reserved}}; client show ID has "
+    "attachments [{{arena_id, arena, absent_page, syscalls, refusal, pages_by_origin, "
+    "fault_stats}}], one for each arena: absent_page is served or refused, syscalls served or "
+    "EFAULT, refusal signal or poison. arena trace has {{arena, since_ns, next, overwritten, "
+    "faults "
+    "[{{number, time_ns, client, thread, thread_is, address, access, outcome, latency_ns, "
+    "refusal}}]}}: thread_is is tid or ptid, access read or write, refusal is there when outcome "
+    "is "
+    "denied.";
 
 constexpr std::string_view kExitStatus =
     ".TP\n0\nsuccess; also of prog run, whatever the program returned\n"

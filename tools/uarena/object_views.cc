@@ -1,8 +1,11 @@
 // Arenas, pages, clients and the daemon as JSON and as text. Programs are in program_views.cc.
+#include <algorithm>
 #include <ctime>
+#include <iterator>
 
 #include "ipc/base/log.h"
 #include "ipc/base/page.h"
+#include "tools/uarena/fault_views.h"
 #include "tools/uarena/text.h"
 #include "tools/uarena/views.h"
 
@@ -74,6 +77,28 @@ std::string cut_off_text(const uarena_arena_info& arena) {
                      utc(arena.cut_off_ns), outcome);
 }
 
+// `faults` stand where they belong among the rest.
+Lines arena_lines(const uarena_arena_info& arena, const Lines& faults) {
+  Lines lines = {
+      {"arena", fmt::format("{} (id {})", escaped(wire_name(arena.name)), arena.id)},
+      {"user_vm_start", hex(arena.user_vm_start)},
+      {"max_entries", fmt::format("{} ({})", counted(arena.max_entries, "page"),
+                                  with_unit(arena.max_entries * kPageSize))},
+      {"map_flags", fmt::format("{:#x} ({})", arena.map_flags, flag_names(arena.map_flags))},
+      {"map_extra", hex(arena.map_extra)},
+      {"faults are", std::string(fault_name(arena.fault))},
+      {"allocated",
+       fmt::format("{} ({}), {} reserved", counted(arena.pages_allocated, "page"),
+                   with_unit(arena.pages_allocated * kPageSize), grouped(arena.pages_reserved))},
+      {"memory file", counted(arena.blocks, "page")}};
+  lines.insert(lines.end(), faults.begin(), faults.end());
+  lines.insert(lines.end(), {{"clients", grouped(arena.clients)},
+                             {"programs", grouped(arena.programs)},
+                             {"owner uid", number(arena.owner_uid)},
+                             {"cut-off runs", cut_off_text(arena)}});
+  return lines;
+}
+
 }  // namespace
 
 boost::json::object arena_json(const uarena_arena_info& arena) {
@@ -104,25 +129,23 @@ boost::json::object arenas_json(std::span<const uarena_arena_info> arenas) {
   return {{"arenas", list}};
 }
 
+boost::json::object arena_json(const uarena_arena_info& arena,
+                               const uarena_arena_stats_reply& stats) {
+  boost::json::object json = arena_json(arena);
+  json["pages_by_origin"] = pages_by_origin_json(stats);
+  json["fault_stats"] = fault_stats_json(stats.faults);
+  return json;
+}
+
 std::string arena_text(const uarena_arena_info& arena, const Output& output) {
-  return properties(
-      output,
-      {{"arena", fmt::format("{} (id {})", escaped(wire_name(arena.name)), arena.id)},
-       {"user_vm_start", hex(arena.user_vm_start)},
-       {"max_entries", fmt::format("{} ({})", counted(arena.max_entries, "page"),
-                                   with_unit(arena.max_entries * kPageSize))},
-       {"map_flags", fmt::format("{:#x} ({})", arena.map_flags, flag_names(arena.map_flags))},
-       {"map_extra", hex(arena.map_extra)},
-       {"faults are", std::string(fault_name(arena.fault))},
-       {"allocated",
-        fmt::format("{} ({}), {} reserved", counted(arena.pages_allocated, "page"),
-                    with_unit(arena.pages_allocated * kPageSize), grouped(arena.pages_reserved))},
-       {"memory file", counted(arena.blocks, "page")},
-       {"faults", grouped(arena.faults)},
-       {"clients", grouped(arena.clients)},
-       {"programs", grouped(arena.programs)},
-       {"owner uid", number(arena.owner_uid)},
-       {"cut-off runs", cut_off_text(arena)}});
+  return properties(output, arena_lines(arena, {{"faults", grouped(arena.faults)}}));
+}
+
+std::string arena_text(const uarena_arena_info& arena, const uarena_arena_stats_reply& stats,
+                       const Output& output) {
+  Lines faults = fault_stats_lines(stats.faults);
+  faults.emplace(faults.begin(), "by origin", pages_by_origin(stats));
+  return properties(output, arena_lines(arena, faults));
 }
 
 std::string arenas_text(std::span<const uarena_arena_info> arenas, const Output& output) {
@@ -186,24 +209,38 @@ boost::json::object client_json(const uarena_client_info& client) {
           {"segv", segv_name(client.signal)}};
 }
 
+boost::json::object client_json(const uarena_client_info& client, const ClientFaults& faults) {
+  boost::json::object json = client_json(client);
+  json["fault_stats"] = fault_stats_json(faults.faults);
+  boost::json::array attachments;
+  for (const auto& attachment : faults.attachments)
+    attachments.push_back(attachment_json(attachment));
+  json["attachments"] = attachments;
+  return json;
+}
+
 boost::json::object clients_json(std::span<const uarena_client_info> clients) {
   boost::json::array list;
   for (const auto& client : clients) list.push_back(client_json(client));
   return {{"clients", list}};
 }
 
-std::string client_text(const uarena_client_info& client, const Output& output) {
-  return properties(
-      output,
-      {{"client", number(client.id)},
-       {"process", fmt::format("{} ({})", client.pid, escaped(wire_name(client.comm)))},
-       {"uid", number(client.uid)},
-       {"arenas", fmt::format("{}, {} of them also serve system calls", grouped(client.arenas),
-                              grouped(client.full))},
-       {"programs", grouped(client.programs)},
-       {"faults", grouped(client.faults)},
-       {"SEGV_ON_FAULT", client.signal != 0 ? "SIGSEGV with the address, si_code -5"
-                                            : "SIGBUS (the broker may not signal this process)"}});
+std::string client_text(const uarena_client_info& client, const ClientFaults& faults,
+                        const Output& output) {
+  Lines lines = {
+      {"client", number(client.id)},
+      {"process", fmt::format("{} ({})", client.pid, escaped(wire_name(client.comm)))},
+      {"uid", number(client.uid)},
+      {"arenas", fmt::format("{}, {} of them also serve system calls", grouped(client.arenas),
+                             grouped(client.full))},
+      {"programs", grouped(client.programs)},
+      {"SEGV_ON_FAULT", client.signal != 0 ? "SIGSEGV with the address, si_code -5"
+                                           : "SIGBUS (the broker may not signal this process)"}};
+  std::ranges::move(fault_stats_lines(faults.faults), std::back_inserter(lines));
+  std::string text = properties(output, lines);
+  for (const auto& attachment : faults.attachments)
+    text += "\n" + attachment_text(attachment, output);
+  return text;
 }
 
 std::string clients_text(std::span<const uarena_client_info> clients, const Output& output) {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "ipc/abi.h"
+#include "ipc/abi_faults.h"
 #include "tools/uarena/page_map.h"
 #include "tools/uarena/render.h"
 
@@ -25,8 +26,13 @@ std::string_view wire_name(const char (&field)[N]) {
 }
 
 boost::json::object arena_json(const uarena_arena_info& arena);
+// With what its faults came to.
+boost::json::object arena_json(const uarena_arena_info& arena,
+                               const uarena_arena_stats_reply& stats);
 boost::json::object arenas_json(std::span<const uarena_arena_info> arenas);
 std::string arena_text(const uarena_arena_info& arena, const Output& output);
+std::string arena_text(const uarena_arena_info& arena, const uarena_arena_stats_reply& stats,
+                       const Output& output);
 std::string arenas_text(std::span<const uarena_arena_info> arenas, const Output& output);
 
 boost::json::object pages_json(const PageMapInput& pages);
@@ -70,8 +76,15 @@ std::string run_text(const RunOutcome& outcome, bool with_ctx, bool with_data,
 boost::json::object listing_json(uint64_t id, std::string_view what, std::string_view text);
 
 boost::json::object client_json(const uarena_client_info& client);
+// What a client's faults came to, and what it gets in each arena.
+struct ClientFaults {
+  uarena_fault_stats faults;
+  std::vector<uarena_attachment_info> attachments;
+};
+boost::json::object client_json(const uarena_client_info& client, const ClientFaults& faults);
 boost::json::object clients_json(std::span<const uarena_client_info> clients);
-std::string client_text(const uarena_client_info& client, const Output& output);
+std::string client_text(const uarena_client_info& client, const ClientFaults& faults,
+                        const Output& output);
 std::string clients_text(std::span<const uarena_client_info> clients, const Output& output);
 
 boost::json::object status_json(const uarena_status_reply& status);
