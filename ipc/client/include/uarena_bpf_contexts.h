@@ -37,7 +37,7 @@ struct __sk_buff {
   __u32 data; /* tc only: pointers to the packet and behind it, after (void *)(long) */
   __u32 data_end;
   __u32 napi_id;
-  __u32 of_sockets[12]; /* neither tc nor socket has them */
+  __u32 of_sockets[13]; /* neither tc nor socket has them */
   __u32 data_meta;
   __u64 flow_keys; /* not here */
   __u64 tstamp;
