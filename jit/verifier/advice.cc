@@ -15,8 +15,9 @@ constexpr Row kAdvice[] = {
     // The arena.
     {"invalid mem access 'scalar'",
      "a number is used as an address. If it points into the arena, use it through a type with "
-     "__arena, so that clang inserts the cast, or apply cast_kern() to it; a NULL-able pointer "
-     "must be checked on this path"},
+     "__arena, so that clang inserts the cast, or apply cast_kern() to it (clang 19 forgets the "
+     "cast where it makes a memset or memcpy of assignments in a row: asm volatile(\"\" : : : "
+     "\"memory\") between them helps); a NULL-able pointer must be checked on this path"},
     {"addr_space_cast insn can only be used",
      "name the arena in this program: pass the map to an arena function, use an __arena_global "
      "variable, or write uarena_uses(map)"},
