@@ -105,6 +105,29 @@ TEST_F(BrokerUnit, RunsProgramsWithoutWritableCode) {
   EXPECT_THAT(ok({"walker", "heap"}, kOtherMember), HasSubstr("list_len=100"));
 }
 
+TEST_F(BrokerUnit, ReloadChangesLimits) {
+  const std::string file = "/etc/uarenad.toml";  // what is installed is read-only in this machine
+  ok({"touch", file});
+  machine_->drop_in(kBroker,
+                    "[Service]\nExecStart=\nExecStart=/usr/local/bin/uarenad --socket "
+                    "/run/uarena/uarena.sock --load-group uarena --config " +
+                        file + "\n");
+  create("heap");
+  const auto reload = [&](const std::string& text, const std::string& answer) {
+    ok({"sh", "-c", "printf '" + text + "' > " + file});
+    const size_t before = machine_->log().size();
+    systemctl({"reload", kBroker});
+    EXPECT_NE(machine_->wait_for_log(answer, before), std::string::npos);
+  };
+  reload("[limits]\\narenas = 1\\n", "event=config.in_force");
+  const Words another{"uarena", "arena", "create", "more", "--pages", "1"};
+  EXPECT_EQ(machine_->run(another, kMember).exit_code(), 8);
+  reload("[limits]\\narenas = none\\n", "uarenad.toml:2: ");
+  EXPECT_EQ(machine_->run(another, kMember).exit_code(), 8);
+  reload("[limits]\\narenas = 2\\n", "event=config.in_force");
+  ok(another, kMember);
+}
+
 TEST_F(BrokerUnit, RestartKeepsTheStore) {
   ok({"uarena", "daemon", "status"}, kMember);
   const std::string pid = broker("MainPID");
