@@ -103,7 +103,7 @@ Result<void> check_interface(uint32_t index) {
 // The rule for all structs that grow.
 template <typename Struct>
 Result<void> take_known(std::span<const std::byte> ctx, Struct& known, const char* name) {
-  std::memcpy(&known, ctx.data(), std::min(ctx.size(), sizeof known));
+  if (!ctx.empty()) std::memcpy(&known, ctx.data(), std::min(ctx.size(), sizeof known));
   if (ctx.size() <= sizeof known ||
       std::ranges::all_of(ctx.subspan(sizeof known), [](std::byte b) { return b == std::byte{0}; }))
     return {};
@@ -196,6 +196,7 @@ Result<void> PacketContext::describe() {
 
 void PacketContext::write_back(std::span<std::byte> ctx) const {
   if (type_ == ProgramType::xdp) {
+    if (ctx.empty()) return;
     xdp_md result{};
     std::memcpy(&result, ctx.data(), std::min(ctx.size(), sizeof result));
     result.data = metadata_;
