@@ -239,7 +239,8 @@ TEST_F(HostileWaiting, AFreeThatHangsDoesNotKeepTheBrokerFromStopping) {
   run.send(ipc::make_request(UARENA_MSG_PAGE_FREE, 1, free));
   wait_until_freeing(1);
   ::kill(broker_.pid(), SIGTERM);
-  EXPECT_TRUE(broker_.wait_for_log("event=daemon.stopped")) << broker_.log();
+  EXPECT_TRUE(broker_.wait_for_log("event=daemon.stopped", std::chrono::seconds(30)))
+      << broker_.log();
   EXPECT_NE(broker_.log().find("event=daemon.hangs runs=true timers=false memory_locks=false"),
             std::string::npos)
       << broker_.log();

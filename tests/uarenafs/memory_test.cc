@@ -1,7 +1,9 @@
 // `mem`: the arena's bytes, and that looking at them changes nothing.
 #include <sys/mman.h>
 
+#include <chrono>
 #include <cstring>
+#include <set>
 #include <thread>
 
 #include "tests/uarenafs/fs_fixture.h"
@@ -23,6 +25,20 @@ class FsMemory : public FsFixture {
     pages_ = pages;
     for (unsigned n : touched())
       std::memset(at(base_, n), static_cast<int>(n % 250 + 1), kPage - 9);
+    wait_until_counted(distinct());
+  }
+  size_t distinct() const {
+    const std::vector<unsigned> all = touched();
+    return std::set<unsigned>(all.begin(), all.end()).size();
+  }
+  // A fault is counted when it has been answered, which may be after its thread has gone on.
+  void wait_until_counted(uint64_t faults) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    uarena_info info{};
+    do {
+      ASSERT_EQ(uarena_stat(conn_.get(), heap_.id, &info), 0) << uarena_error();
+    } while (info.faults != faults && std::chrono::steady_clock::now() < end);
+    ASSERT_EQ(info.faults, faults);
   }
   std::vector<unsigned> touched() const {
     std::vector<unsigned> all{0, pages_ / 3, pages_ - 1};
