@@ -36,11 +36,11 @@ SEC("tc")
 int on_tc(struct __sk_buff* skb) {
   void* ctx = skb;
   see_skb(ctx);
-  SEE(44);  /* tc_index */
-  SEE(72);  /* tc_classid */
-  SEE(160); /* wire_len */
-  SEE(164); /* gso_segs */
-  SEE(176); /* gso_size */
+  SEE(44);                                      /* tc_index */
+  SEE(72);                                      /* tc_classid */
+  SEE(160);                                     /* wire_len */
+  SEE(164);                                     /* gso_segs */
+  SEE(176);                                     /* gso_size */
   seen_wide[0] = *(volatile __u64*)(ctx + 152); /* tstamp */
   __u8* data = (void*)(long)*(volatile __u32*)(ctx + 76);
   __u8* end = (void*)(long)*(volatile __u32*)(ctx + 80);
