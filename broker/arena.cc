@@ -89,7 +89,9 @@ Result<std::shared_ptr<Arena>> Arena::assemble(MemoryFile file, PageTable table,
   if (!arena_charge) return std::unexpected(arena_charge.error());
   auto descriptor_charge = account.charge(Resource::descriptors, ArenaCharges::kDescriptors);
   if (!descriptor_charge) return std::unexpected(descriptor_charge.error());
-  auto page_charge = account.charge(Resource::pages, table.allocated());
+  const bool all_at_once = identity.faulting.way == FaultWay::direct;
+  auto page_charge =
+      account.charge(Resource::pages, all_at_once ? identity.attr.max_entries : table.allocated());
   if (!page_charge) return std::unexpected(page_charge.error());
   auto view = KernelView::create(file, identity.user_vm_start);
   if (!view) return std::unexpected(view.error());

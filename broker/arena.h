@@ -32,6 +32,23 @@ struct ArenaAttr {
   uint64_t map_extra = 0;
 };
 
+// Who answers clients' faults on absent pages of a demand-zero arena, and how many pages at once.
+// Never changes. Wire format (abi.h, uarena_arena_create) and state file.
+enum class FaultWay : uint8_t {
+  served = 0,  // this broker: it charges, counts and may refuse each
+  direct = 1,  // the client's kernel, and nobody hears of it; charged in full at creation
+};
+struct Faulting {
+  // A window that grows while faults come one behind the other.
+  static constexpr uint32_t kAroundAuto = UINT32_MAX;
+  // A page table: what one call of the kernel fills at best.
+  static constexpr uint32_t kMostAround = 512;
+
+  FaultWay way = FaultWay::served;
+  uint32_t around = 0;  // pages per fault; 0 and 1 are one, kAroundAuto, else up to kMostAround
+  friend bool operator==(const Faulting&, const Faulting&) = default;
+};
+
 struct PageExtent {
   PageRange pages;
   Origin origin;
@@ -62,6 +79,7 @@ struct ArenaIdentity {
   // The request that made it: a client's number and its own of the request; 0, 0: an object's load.
   uint64_t creator_client = 0;
   uint64_t creator_seq = 0;
+  Faulting faulting = {};
 };
 
 // Why a run did not come to its end. Wire format (abi.h, UARENA_CUT_OFF_*).
@@ -109,6 +127,8 @@ class Arena {
   uint64_t user_vm_start() const;
   uint64_t size() const;  // bytes
   bool segv_on_fault() const;
+  const Faulting& faulting() const { return identity().faulting; }
+  bool direct() const { return faulting().way == FaultWay::direct; }
   int memory_fd() const;  // the sealed memory file; dup it to hand it over
   int state_fd() const;   // for the successor, and nobody else
   const ArenaIdentity& identity() const;
@@ -139,9 +159,11 @@ class Arena {
                         uint64_t when_ns);
   CutOffRuns cut_off_runs() const;
 
-  // Inspection: consistent copies, no client can make them wait.
+  // Inspection: consistent copies, no client can make them wait. Where clients' faults are direct,
+  // the file is asked for the pages that they have touched (some 80 ms for 4 GiB).
   std::vector<PageExtent> extents() const;
-  // Takes no lock: each number is exact, all together need not be of one moment.
+  // Takes no lock: each number is exact, all together need not be of one moment. Where clients'
+  // faults are direct, what the file holds beyond the table's pages counts as theirs.
   ArenaCounts counts() const;
   const ArenaFaults& faults() const;
   // Bytes of the memory file; absent pages read as zeros and stay absent.

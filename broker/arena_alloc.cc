@@ -2,7 +2,8 @@
 //
 // An allocation can fail half-way: memory runs out, or a page is present in the file although the
 // table calls it free. In an arena whose clients' faults we serve, only a client that maps or
-// writes the file behind our back does the latter; the memory may hold what it wrote. Two kernel
+// writes the file behind our back does the latter; where they are direct, every client that touches
+// a page does (arena_direct.cc). The memory may hold what it wrote. Two kernel
 // rules collide there: an allocated page is zero (K37), and a page that a client touched first is
 // the client's (K26). K26 wins, for it loses no data: pages found present are entered as allocated,
 // origin fault; a fixed allocation fails, "anywhere" tries the next place. Of the allocation itself
@@ -33,17 +34,23 @@ uint64_t Arena::alloc_pages(uint64_t addr, uint32_t page_cnt, int node_id, uint6
   if (fixed && (!page_aligned(addr) || in.page_of(addr) > in.page_count() - page_cnt)) return 0;
 
   Impl::Guard guard(in.lock);
-  for (int attempt = 0; attempt < kMaxCollisions; ++attempt) {
+  for (int collisions = 0; collisions < kMaxCollisions;) {
     const std::optional<uint32_t> first =
         fixed ? std::optional(in.page_of(addr)) : in.table.find(page_cnt);
     if (!first || !in.table.all_free({*first, page_cnt})) return 0;
-    if (in.wait_for_work(guard, {*first, page_cnt})) {  // a free, which comes first
-      --attempt;
-      continue;
+    const PageRange pages = {*first, page_cnt};
+    if (in.wait_for_work(guard, pages)) continue;  // a free, which comes first
+    if (in.direct()) {
+      const bool found = in.enter_touched(guard, in.to_look_at(pages, fixed ? 0 : collisions)) != 0;
+      if (!in.table.all_free(pages) || in.worked_on(pages)) {
+        if (found) ++collisions;
+        continue;
+      }
     }
-    const int error = in.allocate(guard, {*first, page_cnt}, origin, refused);
+    const int error = in.allocate(guard, pages, origin, refused);
     if (error == 0) return in.address_of(*first);
     if (fixed || error != EEXIST) return 0;
+    ++collisions;
   }
   return 0;
 }
@@ -71,6 +78,7 @@ int Arena::reserve_pages(uint64_t addr, uint32_t page_cnt) {
   const PageRange pages = {in.page_of(addr), page_cnt};
   if (pages.end() > in.page_count()) return -EINVAL;
   Impl::Guard guard(in.lock);
+  if (in.direct()) in.enter_touched(guard, pages);
   do {
     if (!in.table.all_free(pages)) return -EBUSY;
   } while (in.wait_for_work(guard, pages));
@@ -89,6 +97,7 @@ Result<void> Arena::install_globals(uint64_t offset, std::span<const std::byte> 
   const PageRange pages = {first, end - first};
   {
     Impl::Guard guard(in.lock);
+    if (in.direct()) in.enter_touched(guard, pages);
     in.wait_for_work(guard, pages);
     std::optional<Error> refused;
     const int error = in.table.all_free(pages)
@@ -107,7 +116,7 @@ Result<void> Arena::install_globals(uint64_t offset, std::span<const std::byte> 
 
 int Arena::Impl::allocate(Guard& guard, PageRange pages, Origin origin,
                           std::optional<Error>* refused) {
-  if (auto charged = page_charge.grow(pages.count); !charged) {
+  if (auto charged = charge(pages.count); !charged) {
     if (refused != nullptr) *refused = charged.error();
     return charged.error().code;
   }
@@ -146,8 +155,9 @@ void Arena::Impl::give_up(Guard& guard, Work& claiming, uint32_t done, int error
   PageRange rest = {pages.first + done, pages.count - done};
   if (error == EEXIST) {  // the pages that somebody else made
     const uint32_t found = std::max(1U, present_at_start(rest));
-    table.assign({rest.first, found}, Origin::fault);
-    if (!std::exchange(tampering_logged, true))  // once: whoever does it can do it all day
+    table.assign({rest.first, found}, direct() ? Origin::client : Origin::fault);
+    if (!direct() &&
+        !std::exchange(tampering_logged, true))  // once: whoever does it can do it all day
       log(LogLevel::warning, "arena.page_not_ours",
           {{"id", identity.id}, {"page", rest.first}, {"pages", found}});
     rest = {rest.first + found, rest.count - found};
@@ -183,7 +193,7 @@ void Arena::Impl::release_but(PageRange pages, const std::vector<uint32_t>& serv
   kept.push_back(static_cast<uint32_t>(pages.end()));
   uint32_t first = pages.first;
   for (const uint32_t page : kept) {
-    if (page > first) page_charge.shrink(table.release({first, page - first}));
+    if (page > first) uncharge(table.release({first, page - first}));
     if (page < pages.end()) table.assign({page, 1}, Origin::fault);
     first = page + 1;
   }

@@ -41,6 +41,27 @@ Result<void> check_attr_untrusted(const ArenaAttr& attr) {
   return {};
 }
 
+Result<void> check_faulting_untrusted(const ArenaAttr& attr, const Faulting& faulting) {
+  const bool segv_on_fault = (attr.map_flags & kBpfFSegvOnFault) != 0;
+  if (faulting.way != FaultWay::served && faulting.way != FaultWay::direct)
+    return fail(EINVAL, "fault is {}, allowed are 0 (served) and 1 (direct)",
+                static_cast<unsigned>(faulting.way));
+  if (faulting.way == FaultWay::direct && segv_on_fault)
+    return fail(EINVAL,
+                "fault is direct: the kernel would fill every page, but BPF_F_SEGV_ON_FAULT "
+                "refuses faults");
+  if (faulting.around <= 1) return {};
+  if (faulting.way == FaultWay::direct)
+    return fail(EINVAL, "fault-around is for served faults, and fault is direct");
+  if (segv_on_fault)
+    return fail(EINVAL,
+                "fault-around is for faults that make pages, but BPF_F_SEGV_ON_FAULT refuses them");
+  if (faulting.around > Faulting::kMostAround && faulting.around != Faulting::kAroundAuto)
+    return fail(EINVAL, "fault-around is {} pages, allowed are 0..{} and auto", faulting.around,
+                Faulting::kMostAround);
+  return {};
+}
+
 Result<void> check_mappable(uint64_t user_vm_start, uint64_t size) {
   if (user_vm_start >= kUserAddressEnd || size > kUserAddressEnd - user_vm_start)
     return fail(ENOMEM, "no process can map {} bytes at {:#x}: addresses end at {:#x}", size,

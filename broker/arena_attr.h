@@ -26,6 +26,10 @@ inline constexpr uint64_t kUserAddressEnd = (uint64_t{1} << 47) - kPageSize;
 // EINVAL, E2BIG or ERANGE as the kernel says them; after success the attributes may be trusted.
 Result<void> check_attr_untrusted(const ArenaAttr& attr);
 
+// How its clients' faults are to be answered; `attr` has been checked. EINVAL: not in such an
+// arena, or a number of pages that is not allowed.
+Result<void> check_faulting_untrusted(const ArenaAttr& attr, const Faulting& faulting);
+
 // ENOMEM when no process can map [user_vm_start, user_vm_start + size).
 Result<void> check_mappable(uint64_t user_vm_start, uint64_t size);
 

@@ -94,7 +94,7 @@ void Arena::Impl::note_served(PageRange pages) {
 
 // Free pages that somebody else made are taken as they are: that is what the fault asked for.
 int Arena::Impl::fill_free(PageRange pages, uint32_t& made) {
-  if (auto charged = page_charge.grow(pages.count); !charged) return charged.error().code;
+  if (auto charged = charge(pages.count); !charged) return charged.error().code;
   table.take(pages, Origin::fault);
   for (uint32_t done = 0; done < pages.count;) {
     const PageRange rest = {pages.first + done, pages.count - done};
@@ -104,7 +104,7 @@ int Arena::Impl::fill_free(PageRange pages, uint32_t& made) {
     if (claimed.error == EEXIST) {
       ++done;
     } else if (claimed.error != 0) {
-      page_charge.shrink(table.release({pages.first + done, pages.count - done}));
+      uncharge(table.release({pages.first + done, pages.count - done}));
       note_served({pages.first, done});
       return claimed.error;
     }
@@ -114,7 +114,7 @@ int Arena::Impl::fill_free(PageRange pages, uint32_t& made) {
 }
 
 int Arena::Impl::fill_reserved(uint32_t page, uint32_t& made) {
-  if (auto charged = page_charge.grow(1); !charged) return charged.error().code;
+  if (auto charged = charge(1); !charged) return charged.error().code;
   table.assign({page, 1}, Origin::fault);
   const KernelView::Claimed claimed = view.claim({page, 1});
   made += claimed.pages;
@@ -123,7 +123,7 @@ int Arena::Impl::fill_reserved(uint32_t page, uint32_t& made) {
     return 0;
   }
   table.assign({page, 1}, Origin::reserved);
-  page_charge.shrink(1);
+  uncharge(1);
   return claimed.error;
 }
 

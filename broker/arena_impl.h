@@ -53,6 +53,7 @@ struct Arena::Impl {
   Impl(ArenaIdentity who, MemoryFile memory, KernelView kernel_view, PageTable pages,
        ArenaCharges charges, ArenaFaults what_faults_come_to);
 
+  bool direct() const { return identity.faulting.way == FaultWay::direct; }
   bool segv_on_fault() const { return (identity.attr.map_flags & kBpfFSegvOnFault) != 0; }
   uint32_t page_count() const { return identity.attr.max_entries; }
   uint64_t address_of(uint32_t page) const { return identity.user_vm_start + page * kPageSize; }
@@ -79,6 +80,18 @@ struct Arena::Impl {
   bool being_freed(uint32_t page) const;
   // Waits until nobody works on any of these pages; whether it had to.
   bool wait_for_work(Guard& guard, PageRange pages);
+
+  // What its pages cost the owner: in a `direct` arena all of them are paid for from the beginning.
+  Result<void> charge(uint32_t pages);
+  void uncharge(uint32_t pages);
+
+  // arena_direct.cc. The caller holds the lock, which is released now and then. Pages of the range
+  // that clients have touched without our knowledge are entered as theirs; how many.
+  uint32_t enter_touched(Guard& guard, PageRange pages);
+  uint32_t enter_touched_batch(PageRange pages);
+  bool unknown(uint32_t page) const;
+  // What to look at before an allocation of these pages that met taken pages so often before.
+  PageRange to_look_at(PageRange pages, int collisions) const;
 
   // arena_fault.cc. The caller holds the lock. 0 when the page is there now; EFAULT: nobody may
   // make it (SEGV_ON_FAULT); or why it could not be made. Counts pages that are new.

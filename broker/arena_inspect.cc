@@ -28,7 +28,8 @@ std::vector<PageExtent> Arena::extents() const {
   Impl& in = *impl_;
   TableSnapshot snapshot(in.page_count());
   {
-    const Impl::Guard guard(in.lock);
+    Impl::Guard guard(in.lock);
+    if (in.direct()) in.enter_touched(guard, {0, in.page_count()});
     in.table.add_snapshot(&snapshot);
   }
   for (uint32_t chunk = 0; chunk < snapshot.chunks(); ++chunk) {
@@ -43,8 +44,12 @@ std::vector<PageExtent> Arena::extents() const {
 }
 
 ArenaCounts Arena::counts() const {
-  const PagesByOrigin by_origin = impl_->table.counts();
-  return {by_origin, by_origin.allocated(), by_origin.reserved(), impl_->file.blocks()};
+  PagesByOrigin by_origin = impl_->table.counts();
+  const uint64_t blocks = impl_->file.blocks();
+  if (direct() && blocks > by_origin.allocated())
+    by_origin.pages[static_cast<size_t>(Origin::client)] +=
+        static_cast<uint32_t>(blocks - by_origin.allocated());
+  return {by_origin, by_origin.allocated(), by_origin.reserved(), blocks};
 }
 
 const ArenaFaults& Arena::faults() const { return impl_->faults; }

@@ -30,22 +30,25 @@ void ArenaUse::reset() {
 
 Result<std::shared_ptr<Arena>> ArenaRegistry::create(std::string_view name_untrusted,
                                                      const ArenaAttr& attr_untrusted,
-                                                     Account& account, ArenaCreator creator) {
-  return make(name_untrusted, attr_untrusted, account, creator, true);
+                                                     Account& account, ArenaCreator creator,
+                                                     Faulting faulting_untrusted) {
+  return make(name_untrusted, attr_untrusted, faulting_untrusted, account, creator, true);
 }
 
 Result<std::shared_ptr<Arena>> ArenaRegistry::create_unentered(std::string_view name_untrusted,
                                                                const ArenaAttr& attr_untrusted,
                                                                Account& account) {
-  return make(name_untrusted, attr_untrusted, account, {}, false);
+  return make(name_untrusted, attr_untrusted, {}, account, {}, false);
 }
 
 Result<std::shared_ptr<Arena>> ArenaRegistry::make(std::string_view name_untrusted,
                                                    const ArenaAttr& attr_untrusted,
-                                                   Account& account, ArenaCreator creator,
-                                                   bool enter_now) {
+                                                   Faulting faulting_untrusted, Account& account,
+                                                   ArenaCreator creator, bool enter_now) {
   if (auto ok = check_name_untrusted(name_untrusted); !ok) return std::unexpected(ok.error());
   if (auto ok = check_attr_untrusted(attr_untrusted); !ok) return std::unexpected(ok.error());
+  if (auto ok = check_faulting_untrusted(attr_untrusted, faulting_untrusted); !ok)
+    return std::unexpected(ok.error());
   const std::string name(name_untrusted);
   const ArenaAttr& attr = attr_untrusted;
 
@@ -53,8 +56,9 @@ Result<std::shared_ptr<Arena>> ArenaRegistry::make(std::string_view name_untrust
   if (ids_.contains(name)) return fail(EEXIST, "an arena called \"{}\" exists", name);
   Result<uint64_t> address = take_address(attr);
   if (!address) return std::unexpected(address.error());
-  auto arena = Arena::create(
-      {next_id(), name, attr, *address, account.uid(), 0, creator.client, creator.seq}, account);
+  auto arena = Arena::create({next_id(), name, attr, *address, account.uid(), 0, creator.client,
+                              creator.seq, faulting_untrusted},
+                             account);
   if (arena && enter_now)
     if (auto entered = enter(**arena); !entered) arena = std::unexpected(entered.error());
   if (!arena) {

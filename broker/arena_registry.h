@@ -71,7 +71,8 @@ class ArenaRegistry {
   // estate. The owner is the account's uid.
   Result<std::shared_ptr<Arena>> create(std::string_view name_untrusted,
                                         const ArenaAttr& attr_untrusted, Account& account,
-                                        ArenaCreator creator = {});
+                                        ArenaCreator creator = {},
+                                        Faulting faulting_untrusted = {});
   // The same, but not in the estate until enter(): for an arena that comes and goes with a load.
   Result<std::shared_ptr<Arena>> create_unentered(std::string_view name_untrusted,
                                                   const ArenaAttr& attr_untrusted,
@@ -108,8 +109,8 @@ class ArenaRegistry {
   static ArenaStanding standing_of(const Entry& entry);
   Result<uint64_t> take_address(const ArenaAttr& attr);
   Result<std::shared_ptr<Arena>> make(std::string_view name_untrusted,
-                                      const ArenaAttr& attr_untrusted, Account& account,
-                                      ArenaCreator creator, bool enter_now);
+                                      const ArenaAttr& attr_untrusted, Faulting faulting_untrusted,
+                                      Account& account, ArenaCreator creator, bool enter_now);
   void strike(const Arena& arena);
   uint64_t next_id();
 

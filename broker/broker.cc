@@ -150,7 +150,7 @@ void Broker::take_over(EstateEntries& left) {
 Result<void> Broker::resume(LeftClient& left) {
   EstateHold kept(*estate_, {EstateEntry::Kind::client, left.id});
   std::vector<EstateHold> holds;
-  for (const auto* list : {&left.userfaultfds, &left.channels})
+  for (const auto* list : {&left.attachments, &left.channels})
     for (const auto& [entry, fd] : *list) holds.emplace_back(*estate_, entry);
   auto peer = ipc::peer_credentials(left.socket.get());
   if (!peer) return std::unexpected(peer.error());
@@ -160,7 +160,7 @@ Result<void> Broker::resume(LeftClient& left) {
                                 ipc::EventLoop::Clock::now(), left.socket.get());
   session->resume(std::move(kept));
   size_t n = 0;
-  for (auto& [entry, fd] : left.userfaultfds) {
+  for (auto& [entry, fd] : left.attachments) {
     EstateHold its = std::move(holds[n++]);
     const auto arena = arenas_.find(entry.second);
     const auto resumed = arena ? session->resume_attachment(arena, std::move(fd), std::move(its))

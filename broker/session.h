@@ -109,15 +109,16 @@ class Session {
   struct Attachment {
     std::shared_ptr<Arena> arena;
     ArenaUse use;
-    std::optional<uffd::FaultLoop::Id> faults;  // once armed
+    bool armed = false;
+    std::optional<uffd::FaultLoop::Id> faults;  // once armed, unless they are direct
     std::shared_ptr<uffd::FaultCounters> counters;
     bool full = false;
-    EstateHold kept;  // the userfaultfd
+    EstateHold kept;  // the userfaultfd, or what stands for it
     Charge descriptor;
   };
   struct Arming;
   struct Armed {
-    uffd::FaultLoop::Id faults;
+    std::optional<uffd::FaultLoop::Id> faults;
     EstateHold kept;
   };
 
@@ -135,6 +136,7 @@ class Session {
   Result<ipc::Record> attach(ipc::Request& request, Time now);
   Result<void> attach_ready(ipc::Request& request);
   static Result<Armed> arm_untrusted(Services& services, Arming& arming);
+  Result<void> ready_direct(ipc::Request& request, Attachment& attachment);
   void armed(uint64_t seq, uint64_t arena_id, Result<Armed> result, bool full);
   Result<ipc::Record> detach(ipc::Request& request);
   Result<std::shared_ptr<Arena>> find_arena(const ipc::Request& request) const;
@@ -145,6 +147,7 @@ class Session {
   bool can_be_signalled() const;
   uarena_arena_info arena_info(const Arena& arena) const;
   // session_resume.cc
+  Result<void> resume_faults(Attachment& attachment, Fd uffd);
   Result<std::optional<ipc::Record>> done_before(ipc::Request& request);
   void pick_up_attach(const ipc::Request& request);
   // session_inspect.cc

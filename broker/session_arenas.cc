@@ -1,6 +1,8 @@
 // The requests about arenas, and the three steps of an attach (decision 6 of the handshake): Attach
 // returns the memory file, the client maps it and sends a raw userfaultfd, and only when that is
 // registered and a fault thread has it does the client hear Armed.
+#include <sys/eventfd.h>
+
 #include "broker/arena_attr.h"
 #include "broker/fault_policy.h"
 #include "broker/run_requests.h"
@@ -29,16 +31,11 @@ Result<std::shared_ptr<Arena>> Session::find_arena(const Request& request) const
 
 Result<Record> Session::arena_create(Request& request) {
   const auto& body = std::get<uarena_arena_create>(request.body);
-  if (body.fault != UARENA_FAULT_SERVED)
-    return fail(EOPNOTSUPP, "this broker serves faults itself: --fault direct is not offered");
-  if (body.fault_around > 1)
-    return fail(EOPNOTSUPP,
-                "this broker answers one page per fault: fault-around {} is not offered",
-                body.fault_around == UINT32_MAX ? "auto" : fmt::format("{}", body.fault_around));
   const ArenaAttr attr{body.map_type,    body.key_size,  body.value_size,
                        body.max_entries, body.map_flags, body.map_extra};
   auto arena = services_.arenas.create(request.name(), attr, services_.accounts.of(peer_.uid),
-                                       {client_id_, request.seq});
+                                       {client_id_, request.seq},
+                                       {static_cast<FaultWay>(body.fault), body.fault_around});
   if (!arena) return std::unexpected(arena.error());
   log_created(client_id_, **arena);
   uarena_arena_reply reply{};
@@ -164,6 +161,10 @@ Result<void> Session::attach_ready(Request& request) {
   const auto& body = std::get<uarena_attach_ready>(request.body);
   const uint64_t arena_id = body.arena_id;
   Attachment& attachment = attachments_.at(arena_id);
+  if (attachment.arena->direct()) return ready_direct(request, attachment);
+  if (request.fds.empty())
+    return fail(EINVAL, "arena {} is served: ATTACH_READY comes with a userfaultfd",
+                attachment.arena->name());
   const auto process = static_cast<uint64_t>(peer_.pid);
   if (services_.slow_calls.under_way(process) >= kMaxSlowCalls)
     return fail(EBUSY, "process {} keeps its memory locked: {} attachments of it are waiting",
@@ -187,13 +188,31 @@ Result<void> Session::attach_ready(Request& request) {
       if (session != nullptr) return session->armed(seq, arena_id, std::move(*result), full);
       if (!*result) return;
       const auto left = std::make_shared<std::optional<uffd::Userfaultfd>>(
-          services.faults.drop((*result)->faults));
+          services.faults.drop(*(*result)->faults));
       services.slow_calls.start(process, [left] { left->reset(); });
     });
   };
   if (!services_.slow_calls.start(process, arm))
     return fail(EAGAIN, "no thread could be started for the attachment");
   handshake_.arming(arena_id);
+  return {};
+}
+
+// The client's kernel fills its pages, and nobody is to be asked. A successor must know of the
+// attachment all the same.
+Result<void> Session::ready_direct(Request& request, Attachment& attachment) {
+  const Arena& arena = *attachment.arena;
+  if (!request.fds.empty() || std::get<uarena_attach_ready>(request.body).flags != 0)
+    return fail(EINVAL, "faults in arena {} are direct: ATTACH_READY comes without a userfaultfd",
+                arena.name());
+  const Fd stands_for_it(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!stands_for_it) return fail_errno(errno, "cannot keep the attachment for a successor");
+  auto kept = services_.estate.hold({EstateEntry::Kind::direct, client_id_, arena.id()},
+                                    stands_for_it.get());
+  if (!kept) return std::unexpected(kept.error());
+  attachment.counters = std::make_shared<uffd::FaultCounters>();
+  handshake_.arming(arena.id());
+  armed(request.seq, arena.id(), Armed{std::nullopt, std::move(*kept)}, true);
   return {};
 }
 
@@ -204,6 +223,7 @@ void Session::armed(uint64_t seq, uint64_t arena_id, Result<Armed> result, bool 
     return send_(ipc::make_error(seq, result.error()));
   }
   Attachment& attachment = attachments_.at(arena_id);
+  attachment.armed = true;
   attachment.faults = result->faults;
   attachment.kept = std::move(result->kept);
   attachment.full = full;

@@ -58,14 +58,14 @@ std::vector<uarena_attachment_info> Session::attachments(uint64_t after, size_t 
   std::vector<uarena_attachment_info> infos;
   for (auto i = attachments_.upper_bound(after); i != attachments_.end(); ++i) {
     const Attachment& attachment = i->second;
-    if (!attachment.faults) continue;
+    if (!attachment.armed) continue;
     if (infos.size() == most) break;
     const Arena& arena = *attachment.arena;
     uarena_attachment_info info{};
     info.arena_id = arena.id();
     ipc::set_text(info.arena_name, arena.name());
     info.map_flags = arena.attr().map_flags;
-    info.fault = UARENA_FAULT_SERVED;
+    info.fault = static_cast<uint32_t>(arena.faulting().way);
     info.syscalls = attachment.full ? UARENA_SYSCALLS_SERVED : UARENA_SYSCALLS_EFAULT;
     info.refusal = can_be_signalled() ? UARENA_REFUSAL_SIGNAL : UARENA_REFUSAL_POISON;
     set_pages(info, arena.counts().by_origin);

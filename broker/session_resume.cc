@@ -25,27 +25,38 @@ Result<void> Session::resume_attachment(std::shared_ptr<Arena> arena, Fd fd, Est
   attachment.descriptor = services_.accounts.of(peer_.uid).charge_anyway(Resource::descriptors, 1);
   attachment.use = services_.arenas.use(arena, ArenaUse::Kind::client);
   UARENA_ASSERT(attachment.use, "arena {} is not registered", arena->id());
+  attachment.counters = std::make_shared<uffd::FaultCounters>();
+  attachment.armed = true;
+  const bool direct = kept.entry().kind == EstateEntry::Kind::direct;
+  if (direct != arena->direct())
+    return fail(EINVAL, "arena {} is {}", arena->name(), arena->direct() ? "direct" : "served");
+  attachment.full = direct || kept.entry().kind == EstateEntry::Kind::full_uffd;
+  attachment.kept = std::move(kept);
+  attachment.arena = arena;
+  if (!direct)
+    if (auto resumed = resume_faults(attachment, std::move(fd)); !resumed) return resumed;
+  handshake_.attaching(arena->id(), Time::clock::now());
+  handshake_.armed(arena->id());
+  attachments_.insert_or_assign(arena->id(), std::move(attachment));
+  return {};
+}
+
+Result<void> Session::resume_faults(Attachment& attachment, Fd fd) {
+  const auto& arena = attachment.arena;
   auto uffd =
       uffd::Userfaultfd::take_over_untrusted(std::move(fd), arena->user_vm_start(), arena->size());
   if (!uffd) return std::unexpected(uffd.error());
   Fd pidfd = peer_.pidfd.dup();
   if (!pidfd) return fail_errno(errno, "cannot keep hold of process {}", peer_.pid);
   auto own = std::make_shared<uffd::Userfaultfd>(uffd->dup());
-  attachment.counters = std::make_shared<uffd::FaultCounters>();
   auto faults = services_.faults.adopt(
       std::move(*uffd), uffd::Peer{peer_.pid, std::move(pidfd), peer_.uid},
       std::make_shared<FaultPolicy>(arena), audience_of(*arena, attachment.counters));
   if (!faults) return std::unexpected(faults.error());
   attachment.faults = *faults;
-  attachment.full = kept.entry().kind == EstateEntry::Kind::full_uffd;
-  attachment.kept = std::move(kept);
-  attachment.arena = arena;
   // Faults that the predecessor had read and not answered are raised again.
   if (*own) own->wake(arena->user_vm_start(), arena->size());
   services_.slow_calls.start(static_cast<uint64_t>(peer_.pid), [own] { *own = {}; });
-  handshake_.attaching(arena->id(), Time::clock::now());
-  handshake_.armed(arena->id());
-  attachments_.insert_or_assign(arena->id(), std::move(attachment));
   return {};
 }
 
@@ -86,7 +97,7 @@ Result<std::optional<Record>> Session::done_before(Request& request) {
                   request.name());
     case UARENA_MSG_ATTACH_READY: {
       const auto found = attachments_.find(std::get<uarena_attach_ready>(request.body).arena_id);
-      if (found != attachments_.end() && found->second.faults) return empty();
+      if (found != attachments_.end() && found->second.armed) return empty();
       break;
     }
     case UARENA_MSG_DETACH:

@@ -40,6 +40,8 @@ format::Header header_of(const ArenaIdentity& identity) {
   header.owner_uid = identity.owner_uid;
   header.creator_client = identity.creator_client;
   header.creator_seq = identity.creator_seq;
+  header.fault = static_cast<uint32_t>(identity.faulting.way);
+  header.fault_around = identity.faulting.around;
   UARENA_ASSERT(identity.name.size() < sizeof(header.name), "name {}", identity.name);
   std::memcpy(header.name, identity.name.data(), identity.name.size());
   header.checksum = header_checksum(header);
@@ -59,9 +61,9 @@ Result<ArenaIdentity> read_header_untrusted(int fd) {
     return fail(EINVAL, "a state file has at least {} bytes", format::file_size(1));
   if (header.magic != format::kMagic)
     return fail(EINVAL, "not a state file: it begins with {:#x}", header.magic);
-  if (header.version != format::kVersion)
-    return fail(Why::version, EPROTONOSUPPORT, "state file of version {}, this broker knows {}",
-                header.version, format::kVersion);
+  if (header.version < format::kOldestVersion || header.version > format::kVersion)
+    return fail(Why::version, EPROTONOSUPPORT, "state file of version {}, this broker knows {}..{}",
+                header.version, format::kOldestVersion, format::kVersion);
   if (header.header_size != sizeof(header) || header.checksum != header_checksum(header))
     return fail(EINVAL, "the state file's header is damaged");
   ArenaIdentity identity;
@@ -75,10 +77,15 @@ Result<ArenaIdentity> read_header_untrusted(int fd) {
   identity.created_ns = header.created_ns;
   identity.creator_client = header.creator_client;
   identity.creator_seq = header.creator_seq;
+  identity.faulting = {static_cast<FaultWay>(header.fault), header.fault_around};
   if (auto ok = check_name_untrusted(identity.name); !ok) return std::unexpected(ok.error());
   ArenaAttr placed = identity.attr;  // the real address must obey the rules of map_extra, too
   placed.map_extra = header.user_vm_start;
   if (auto ok = check_attr_untrusted(placed); !ok) return std::unexpected(ok.error());
+  if (header.fault > static_cast<uint32_t>(FaultWay::direct))
+    return fail(EINVAL, "the state file's way of faults is {}", header.fault);
+  if (auto ok = check_faulting_untrusted(identity.attr, identity.faulting); !ok)
+    return std::unexpected(ok.error());
   return identity;
 }
 

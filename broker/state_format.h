@@ -47,7 +47,10 @@ class PageEntry {
 namespace state_format {
 
 inline constexpr uint64_t kMagic = 0x0165746174736175;  // the bytes "uastate\x01"
-inline constexpr uint32_t kVersion = 1;
+// Version 2 has `fault`, which was 0 in version 1: served, one page for each fault. Both are read;
+// a file keeps its version.
+inline constexpr uint32_t kVersion = 2;
+inline constexpr uint32_t kOldestVersion = 1;
 inline constexpr size_t kNameSize = 64;
 
 // The fixed struct at offset 0, never changed after creation. `checksum` is checksum_words over
@@ -68,7 +71,9 @@ struct Header {
   uint64_t
       creator_client;    // the request that made it: a client's number and its own of the request;
   uint64_t creator_seq;  // 0, 0: an object's load
-  uint64_t future[6];    // 0: room for what later versions of an arena have
+  uint32_t fault;        // a FaultWay
+  uint32_t fault_around;
+  uint64_t future[5];  // 0: room for what later versions of an arena have
   uint64_t checksum;
 };
 static_assert(sizeof(Header) == 200 && sizeof(Header) % 8 == 0);

@@ -129,10 +129,10 @@ std::vector<LeftClient> take_over_clients(EstateEntries& entries) {
     LeftClient client;
     client.id = entry.first;
     client.socket = extract(entries, entry);
-    for (const Kind kind : {Kind::uffd, Kind::full_uffd, Kind::run}) {
+    for (const Kind kind : {Kind::uffd, Kind::full_uffd, Kind::direct, Kind::run}) {
       for (const EstateEntry& its : all_of(entries, kind)) {
         if (its.first != client.id) continue;
-        auto& list = kind == Kind::run ? client.channels : client.userfaultfds;
+        auto& list = kind == Kind::run ? client.channels : client.attachments;
         list.emplace_back(its, extract(entries, its));
       }
     }
@@ -143,7 +143,7 @@ std::vector<LeftClient> take_over_clients(EstateEntries& entries) {
 
 void close_left(LeftClient& client) {
   std::vector<Fd> fds;
-  for (auto& [entry, fd] : client.userfaultfds) fds.push_back(std::move(fd));
+  for (auto& [entry, fd] : client.attachments) fds.push_back(std::move(fd));
   ipc::close_untrusted(std::move(fds));
   for (auto& [entry, fd] : client.channels) ipc::close_connection(std::move(fd));
   ipc::close_connection(std::move(client.socket));

@@ -28,7 +28,7 @@ using EstateEntries = std::map<EstateEntry, Fd>;
 struct LeftClient {
   uint64_t id = 0;
   Fd socket;
-  std::vector<std::pair<EstateEntry, Fd>> userfaultfds;
+  std::vector<std::pair<EstateEntry, Fd>> attachments;  // by their userfaultfds
   std::vector<std::pair<EstateEntry, Fd>> channels;
 };
 

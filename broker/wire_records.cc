@@ -27,6 +27,9 @@ uarena_outcome outcome_of(FaultEnd end) {
 
 }  // namespace
 
+static_assert(Faulting::kMostAround == UARENA_MAX_FAULT_AROUND &&
+              Faulting::kAroundAuto == UARENA_FAULT_AROUND_AUTO);
+
 uarena_arena_info to_wire(const Arena& arena, uint32_t clients, uint32_t programs) {
   const ArenaCounts counts = arena.counts();
   uarena_arena_info info{};
@@ -42,7 +45,8 @@ uarena_arena_info to_wire(const Arena& arena, uint32_t clients, uint32_t program
   info.faults = arena.faults().tally->counts().all();
   info.blocks = counts.blocks;
   info.owner_uid = arena.owner_uid();
-  info.fault = UARENA_FAULT_SERVED;
+  info.fault = static_cast<uint32_t>(arena.faulting().way);
+  info.fault_around = arena.faulting().around;
   ipc::set_text(info.name, arena.name());
   const CutOffRuns cut_off = arena.cut_off_runs();
   info.cut_off_runs = cut_off.count;

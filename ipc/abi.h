@@ -119,10 +119,16 @@ struct uarena_arena_create {
   uint32_t map_flags;    /* BPF_F_MMAPABLE | BPF_F_SEGV_ON_FAULT | BPF_F_NO_USER_CONV */
   uint32_t fault;        /* enum uarena_fault_way */
   uint64_t map_extra;    /* user_vm_start, page aligned; 0: the broker chooses */
-  uint32_t fault_around; /* pages per fault, 0 or 1: one page */
+  uint32_t fault_around; /* pages per fault: 0 or 1: one, up to UARENA_MAX_FAULT_AROUND, or _AUTO */
   uint32_t reserved;     /* 0 */
 };
-enum uarena_fault_way { UARENA_FAULT_SERVED = 0, UARENA_FAULT_DIRECT = 1 };
+/* Who answers a client's fault on an absent page of a demand-zero arena. */
+enum uarena_fault_way {
+  UARENA_FAULT_SERVED = 0, /* the broker, page by page (or fault_around of them) */
+  UARENA_FAULT_DIRECT = 1, /* the client's kernel; all pages are charged at creation */
+};
+#define UARENA_MAX_FAULT_AROUND 512u        /* pages */
+#define UARENA_FAULT_AROUND_AUTO UINT32_MAX /* a window that grows while faults are sequential */
 
 /* How one arena stands. Answer of ARENA_CREATE and ARENA_GET, and the record of ARENA_LIST. */
 struct uarena_arena_info {
@@ -146,8 +152,8 @@ struct uarena_arena_info {
   uint64_t cut_off_program; /* id */
   uint64_t cut_off_ns;      /* CLOCK_REALTIME */
   char cut_off_name[UARENA_NAME_SIZE];
-  uint32_t cut_off_why; /* enum uarena_cut_off */
-  uint32_t reserved;    /* 0 */
+  uint32_t cut_off_why;  /* enum uarena_cut_off */
+  uint32_t fault_around; /* pages per fault, as given at creation */
 };
 enum uarena_cut_off {
   UARENA_CUT_OFF_DEATH = 0, /* the broker died */
@@ -195,7 +201,8 @@ struct uarena_attach {
 /* Answer of ATTACH: uarena_arena_reply with one descriptor, the memory file. */
 
 /* The mapping is there, PROT_NONE, with MADV_DONTFORK and MADV_DONTDUMP; one descriptor: a
- * userfaultfd on which no ioctl has been made. */
+ * userfaultfd on which no ioctl has been made; none where the arena's fault is
+ * UARENA_FAULT_DIRECT. */
 struct uarena_attach_ready {
   struct uarena_msg msg;
   uint64_t arena_id;

@@ -53,7 +53,7 @@ Result<void> decode_body(const MessageRule& rule, const uarena_msg& header, Reco
                          Request& request) {
   const std::span<const std::byte> bytes(record.bytes);
   if (auto ok = check_size(bytes, header.size, rule.size_v1, rule.size); !ok) return ok;
-  if (record.fds.size() != rule.fds)
+  if (record.fds.size() != rule.fds && !(rule.fds_optional && record.fds.empty()))
     return fail(EINVAL, "{} descriptors came with it, not {}", record.fds.size(), rule.fds);
   auto body = parse_request_fields_untrusted(header.type, bytes.first(header.size));
   if (!body) return std::unexpected(std::move(body.error()));

@@ -15,23 +15,25 @@ using enum PayloadRule;
 template <typename Request, typename Reply>
 constexpr MessageRule row(std::string_view name, Place place, uint32_t size_v1, unsigned fds,
                           PayloadRule payload, unsigned reply_fds_min = 0,
-                          unsigned reply_fds_max = 0, bool reply_payload = false) {
-  return {name,    place,         size_v1,       sizeof(Request), fds,
-          payload, sizeof(Reply), reply_fds_min, reply_fds_max,   reply_payload};
+                          unsigned reply_fds_max = 0, bool reply_payload = false,
+                          bool fds_optional = false) {
+  return {name,          place,         size_v1,       sizeof(Request), fds,         payload,
+          sizeof(Reply), reply_fds_min, reply_fds_max, reply_payload,   fds_optional};
 }
 
 // clang-format off
 constexpr std::array<MessageRule, UARENA_MSG_TYPES> kRules = [] {
   std::array<MessageRule, UARENA_MSG_TYPES> r{};
   // request and answer struct, name, socket, size in version 1, descriptors, payload; then the
-  // answer's least and most descriptors, and whether it may have a payload
+  // answer's least and most descriptors, and whether it may have a payload; and whether the
+  // request may come without its descriptors
   r[UARENA_MSG_HELLO]        = row<uarena_hello,        uarena_hello_reply>    ("HELLO",        control, UARENA_HELLO_SIZE_V1,        0, none);
   r[UARENA_MSG_ARENA_CREATE] = row<uarena_arena_create, uarena_arena_reply>    ("ARENA_CREATE", control, UARENA_ARENA_CREATE_SIZE_V1, 0, PayloadRule::name);
   r[UARENA_MSG_ARENA_GET]    = row<uarena_arena_ref,    uarena_arena_reply>    ("ARENA_GET",    control, UARENA_ARENA_REF_SIZE_V1,    0, name_unless_id);
   r[UARENA_MSG_ARENA_LIST]   = row<uarena_list,         uarena_list_reply>     ("ARENA_LIST",   control, UARENA_LIST_SIZE_V1,         0, none, 0, 0, true);
   r[UARENA_MSG_ARENA_DELETE] = row<uarena_arena_ref,    uarena_empty>          ("ARENA_DELETE", control, UARENA_ARENA_REF_SIZE_V1,    0, name_unless_id);
   r[UARENA_MSG_ATTACH]       = row<uarena_attach,       uarena_arena_reply>    ("ATTACH",       control, UARENA_ATTACH_SIZE_V1,       0, none, 1, 1);
-  r[UARENA_MSG_ATTACH_READY] = row<uarena_attach_ready, uarena_empty>          ("ATTACH_READY", control, UARENA_ATTACH_READY_SIZE_V1, 1, none);
+  r[UARENA_MSG_ATTACH_READY] = row<uarena_attach_ready, uarena_empty>          ("ATTACH_READY", control, UARENA_ATTACH_READY_SIZE_V1, 1, none, 0, 0, false, true);
   r[UARENA_MSG_DETACH]       = row<uarena_detach,       uarena_empty>          ("DETACH",       control, UARENA_DETACH_SIZE_V1,       0, none);
   r[UARENA_MSG_RUN_CHANNEL]  = row<uarena_empty,        uarena_empty>          ("RUN_CHANNEL",  control, UARENA_EMPTY_SIZE_V1,        0, none, 1, 1);
   r[UARENA_MSG_PROG_LOAD]    = row<uarena_prog_load,    uarena_prog_load_reply>("PROG_LOAD",    run,     UARENA_PROG_LOAD_SIZE_V1,    1, PayloadRule::name, 0, 1, true);

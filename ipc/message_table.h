@@ -30,6 +30,7 @@ struct MessageRule {
   unsigned reply_fds_min = 0;
   unsigned reply_fds_max = 0;
   bool reply_payload = false;
+  bool fds_optional = false;  // the request's: all of them, or none
 };
 
 // The row of a request type (without UARENA_REPLY), or nullptr: there is no such request.

@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <vector>
+
 #include "ipc/base/log.h"
 #include "ipc/base/page.h"
 #include "ipc/base/uapi.h"
@@ -129,15 +131,17 @@ Result<void> Attachment::map(const Fd& memory) {
 }
 
 Result<void> Attachment::arm(Channel& control) {
-  auto raw = new_userfaultfd((info_.map_flags & kSegvOnFault) == 0);
-  if (!raw) return std::unexpected(std::move(raw.error()));
-  userfaultfd_ = std::move(raw->fd);
-  full_ = raw->full;
-
   uarena_attach_ready request{};
   request.arena_id = info_.id;
-  request.flags = full_ ? UARENA_READY_FULL : 0;
-  const int fds[] = {userfaultfd_.get()};
+  std::vector<int> fds;
+  if (!direct()) {
+    auto raw = new_userfaultfd((info_.map_flags & kSegvOnFault) == 0);
+    if (!raw) return std::unexpected(std::move(raw.error()));
+    userfaultfd_ = std::move(raw->fd);
+    full_ = raw->full;
+    request.flags = full_ ? UARENA_READY_FULL : 0;
+    fds.push_back(userfaultfd_.get());
+  }
   auto armed = control.ask<uarena_empty>(UARENA_MSG_ATTACH_READY, request, {}, fds);
   if (!armed) {
     // Unmapping must not wait for somebody who reads the userfaultfd's events.

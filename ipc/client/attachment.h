@@ -11,6 +11,8 @@
 // them over; without it the kernel would fill in zeros. It also means that a mapping whose broker
 // will never come back has to give up the copy before it is unmapped: whoever waits would wait for
 // ever.
+//
+// Where the arena's faults are direct, there is no userfaultfd: ATTACH_READY comes without one.
 #pragma once
 
 #include <cstdint>
@@ -36,8 +38,10 @@ class Attachment {
 
   void* base() const { return map_.data(); }
   const uarena_arena_info& info() const { return info_; }
-  // The broker serves system calls into absent pages, too.
-  bool syscalls_served() const { return full_ && (info_.map_flags & kSegvOnFault) == 0; }
+  // System calls into absent pages make them, too.
+  bool syscalls_served() const {
+    return direct() || (full_ && (info_.map_flags & kSegvOnFault) == 0);
+  }
 
   // Unmaps, then tells the broker. What the broker says does not matter to the caller: the memory
   // is gone either way, and a lost connection detaches by itself.
@@ -51,6 +55,8 @@ class Attachment {
  private:
   static constexpr uint32_t kSegvOnFault = 1u << 17;  // BPF_F_SEGV_ON_FAULT
   Attachment() = default;
+  // The kernel fills the pages, without a userfaultfd.
+  bool direct() const { return info_.fault == UARENA_FAULT_DIRECT; }
 
   Result<void> map(const Fd& memory);
   Result<void> arm(Channel& control);

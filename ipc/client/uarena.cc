@@ -1,6 +1,9 @@
 // The C library's connection, arenas and attachments; its pages are in uarena_pages.cc and its
 // programs in uarena_prog.cc. Each function checks its pointers, makes its calls in C++, and turns
 // what comes back into numbers; uarena.h says what they promise.
+#include <algorithm>
+#include <cstring>
+
 #include "ipc/client/connection_handle.h"
 #include "ipc/client/last_error.h"
 
@@ -46,6 +49,44 @@ Result<int> give(uarena_info* out, const Result<uarena_arena_info>& info) {
 Result<int> done(const Result<void>& result) {
   if (!result) return std::unexpected(result.error());
   return 0;
+}
+
+static_assert(UARENA_SERVED == UARENA_FAULT_SERVED && UARENA_DIRECT == UARENA_FAULT_DIRECT &&
+              UARENA_AROUND_AUTO == UARENA_FAULT_AROUND_AUTO);
+
+// As much of it as the caller knows; what he knows and we do not must be 0.
+Result<uarena_create_opts> read_options(const uarena_create_opts* given) {
+  uarena_create_opts options{};
+  if (given == nullptr) return options;
+  if (given->sz < sizeof given->sz)
+    return fail(Why::usage, EINVAL, "opts->sz is {}, it must be sizeof(struct uarena_create_opts)",
+                given->sz);
+  const auto* bytes = reinterpret_cast<const unsigned char*>(given);
+  for (size_t i = sizeof options; i < given->sz; ++i)
+    if (bytes[i] != 0)
+      return fail(Why::usage, E2BIG, "opts has {} bytes of which this library knows {}", given->sz,
+                  sizeof options);
+  std::memcpy(&options, given, std::min(given->sz, sizeof options));
+  return options;
+}
+
+Result<int> create(uarena_conn* conn, const char* name, const uarena_attr* attr,
+                   const uarena_create_opts* opts, uarena_info* info) {
+  if (auto ok = check_conn(conn); !ok) return done(ok);
+  if (auto ok = check_text("the arena's name", name); !ok) return done(ok);
+  if (attr == nullptr) return fail(Why::usage, EINVAL, "attr is NULL");
+  auto options = read_options(opts);
+  if (!options) return std::unexpected(options.error());
+  ArenaSpec spec;
+  spec.map_type = attr->map_type;
+  spec.key_size = attr->key_size;
+  spec.value_size = attr->value_size;
+  spec.max_entries = attr->max_entries;
+  spec.map_flags = attr->map_flags;
+  spec.map_extra = attr->map_extra;
+  spec.fault = options->fault;
+  spec.fault_around = options->fault_around;
+  return give(info, conn->broker.create_arena(name, spec));
 }
 
 Result<int> attach(uarena_conn* conn, uint64_t arena_id, unsigned flags, void** base) {
@@ -125,19 +166,12 @@ const char* uarena_log(void) { return last_error().log.c_str(); }
 
 int uarena_create(uarena_conn* conn, const char* name, const struct uarena_attr* attr,
                   struct uarena_info* info) {
-  return static_cast<int>(guarded([&]() -> Result<int> {
-    if (auto ok = check_conn(conn); !ok) return done(ok);
-    if (auto ok = check_text("the arena's name", name); !ok) return done(ok);
-    if (attr == nullptr) return fail(Why::usage, EINVAL, "attr is NULL");
-    ArenaSpec spec;
-    spec.map_type = attr->map_type;
-    spec.key_size = attr->key_size;
-    spec.value_size = attr->value_size;
-    spec.max_entries = attr->max_entries;
-    spec.map_flags = attr->map_flags;
-    spec.map_extra = attr->map_extra;
-    return give(info, conn->broker.create_arena(name, spec));
-  }));
+  return static_cast<int>(guarded([&] { return create(conn, name, attr, nullptr, info); }));
+}
+
+int uarena_create_with(uarena_conn* conn, const char* name, const struct uarena_attr* attr,
+                       const struct uarena_create_opts* opts, struct uarena_info* info) {
+  return static_cast<int>(guarded([&] { return create(conn, name, attr, opts, info); }));
 }
 
 int uarena_find(uarena_conn* conn, const char* name, struct uarena_info* info) {

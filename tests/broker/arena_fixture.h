@@ -26,8 +26,15 @@ inline ArenaAttr test_attr(uint32_t pages, uint32_t more_flags = 0) {
 
 class TestArena {
  public:
-  explicit TestArena(uint32_t pages, uint32_t more_flags = 0, uint64_t start = kTestStart)
-      : arena_(Arena::create({1, "test", test_attr(pages, more_flags), start, 1000}, account_)
+  explicit TestArena(uint32_t pages, uint32_t more_flags = 0, uint64_t start = kTestStart,
+                     Faulting faulting = {})
+      : arena_(Arena::create({.id = 1,
+                              .name = "test",
+                              .attr = test_attr(pages, more_flags),
+                              .user_vm_start = start,
+                              .owner_uid = 1000,
+                              .faulting = faulting},
+                             account_)
                    .value()),
         map_(MemoryMap::create(nullptr, arena_->size(), PROT_READ | PROT_WRITE, MAP_SHARED,
                                arena_->memory_fd(), 0, "a second mapping")

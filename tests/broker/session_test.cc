@@ -2,6 +2,7 @@
 // ones.
 #include "broker/session.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sched.h>
 #include <sys/eventfd.h>
@@ -149,21 +150,57 @@ TEST_F(SessionTest, OnlyTheOwnerDeletes) {
   EXPECT_TRUE(ask<uarena_empty>(*owner, UARENA_MSG_ARENA_DELETE, ref));
 }
 
-TEST_F(SessionTest, WhatThisVersionDoesNotOfferIsSaid) {
+TEST_F(SessionTest, WaysOfFaultsThatDoNotGoTogether) {
   auto s = session();
   greet(*s);
   uarena_arena_create body{};
   body.map_type = kBpfMapTypeArena;
   body.max_entries = 1;
   body.map_flags = kBpfFMmapable;
-  body.fault = UARENA_FAULT_DIRECT;
-  EXPECT_EQ(ask<uarena_arena_reply>(*s, UARENA_MSG_ARENA_CREATE, body, "a").error().error.code,
-            EOPNOTSUPP);
-  body.fault = UARENA_FAULT_SERVED;
-  body.fault_around = 16;
-  EXPECT_EQ(ask<uarena_arena_reply>(*s, UARENA_MSG_ARENA_CREATE, body, "a").error().error.code,
-            EOPNOTSUPP);
+  const auto refused = [&](uint32_t flags, uint32_t fault, uint32_t around) {
+    body.map_flags = kBpfFMmapable | flags;
+    body.fault = fault;
+    body.fault_around = around;
+    const auto reply = ask<uarena_arena_reply>(*s, UARENA_MSG_ARENA_CREATE, body, "a");
+    return reply ? 0 : reply.error().error.code;
+  };
+  EXPECT_EQ(refused(kBpfFSegvOnFault, UARENA_FAULT_DIRECT, 0), EINVAL);
+  EXPECT_EQ(refused(kBpfFSegvOnFault, UARENA_FAULT_SERVED, 2), EINVAL);
+  EXPECT_EQ(refused(0, UARENA_FAULT_DIRECT, UARENA_FAULT_AROUND_AUTO), EINVAL);
+  EXPECT_EQ(refused(0, UARENA_FAULT_SERVED, UARENA_MAX_FAULT_AROUND + 1), EINVAL);
   EXPECT_EQ(arenas_.size(), 0u);
+  EXPECT_EQ(refused(kBpfFSegvOnFault, UARENA_FAULT_SERVED, 1), 0) << "one page is no window";
+}
+
+TEST_F(SessionTest, AUserfaultfdComesWhereOneIsNeededOnly) {
+  auto s = session();
+  greet(*s);
+  for (const bool direct : {true, false}) {
+    uarena_arena_create body{};
+    body.map_type = kBpfMapTypeArena;
+    body.max_entries = 4;
+    body.map_flags = kBpfFMmapable;
+    body.fault = direct ? UARENA_FAULT_DIRECT : UARENA_FAULT_SERVED;
+    const auto made =
+        ask<uarena_arena_reply>(*s, UARENA_MSG_ARENA_CREATE, body, direct ? "direct" : "served");
+    ASSERT_TRUE(made);
+    uarena_attach attach{};
+    attach.arena_id = made->body.info.id;
+    ASSERT_TRUE(ask<uarena_arena_reply>(*s, UARENA_MSG_ATTACH, attach));
+    uarena_attach_ready ready{};
+    ready.arena_id = attach.arena_id;
+    Fd wrong = direct ? Fd(::memfd_create("x", MFD_CLOEXEC)) : Fd();
+    auto refused = ask<uarena_empty>(*s, UARENA_MSG_ATTACH_READY, ready, {}, std::move(wrong));
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().error.code, EINVAL);
+    EXPECT_THAT(refused.error().error.message, ::testing::HasSubstr(direct ? "without" : "with a"));
+    ready.flags = UARENA_READY_FULL;
+    if (direct) {
+      EXPECT_FALSE(ask<uarena_empty>(*s, UARENA_MSG_ATTACH_READY, ready));
+    }
+    ready.flags = 0;
+    EXPECT_EQ(ask<uarena_empty>(*s, UARENA_MSG_ATTACH_READY, ready).has_value(), direct);
+  }
 }
 
 TEST_F(SessionTest, StatsOfWhatIsThereAndWhatIsNot) {

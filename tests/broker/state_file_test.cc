@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstring>
 #include <functional>
 
 #include "broker/checksum.h"
@@ -24,7 +25,12 @@ ArenaIdentity identity(uint32_t pages) {
   attr.map_flags = kBpfFMmapable | kBpfFSegvOnFault;
   attr.map_extra = 0x7e9000001000;
   if (pages == kMaxArenaPages) attr.map_extra = 0x7e9000000000;
-  return {42, "heap", attr, attr.map_extra, 1000, 1234567890};
+  return {.id = 42,
+          .name = "heap",
+          .attr = attr,
+          .user_vm_start = attr.map_extra,
+          .owner_uid = 1000,
+          .created_ns = 1234567890};
 }
 
 Fd dup_of(const StateFile& file) { return Fd(::dup(file.fd())); }
@@ -114,7 +120,47 @@ TEST(StateFile, UndamagedFileOpens) {
 TEST(StateFile, AnotherVersionIsLeftAlone) {
   std::string message;
   EXPECT_EQ(code_after([](int fd) { poke(fd, 8, word_at(fd, 8) + 1); }, &message), EPROTONOSUPPORT);
-  EXPECT_THAT(message, HasSubstr("version 2, this broker knows 1"));
+  EXPECT_THAT(message, HasSubstr("version 3, this broker knows 1..2"));
+}
+
+// Changes the header as somebody would who knows how.
+void rewrite_header(int fd, const std::function<void(state_format::Header&)>& change) {
+  state_format::Header header = {};
+  ASSERT_EQ(::pread(fd, &header, sizeof header, 0), ssize_t{sizeof header});
+  change(header);
+  uint64_t words[sizeof header / 8];
+  std::memcpy(words, &header, sizeof header);
+  header.checksum = checksum_words(std::span(words).first(std::size(words) - 1));
+  ASSERT_EQ(::pwrite(fd, &header, sizeof header, 0), ssize_t{sizeof header});
+}
+
+TEST(StateFile, KnowsHowFaultsAreAnswered) {
+  for (const Faulting faulting : {Faulting{FaultWay::direct, 0}, Faulting{FaultWay::served, 64},
+                                  Faulting{FaultWay::served, Faulting::kAroundAuto}}) {
+    ArenaIdentity who = identity(100);
+    who.attr.map_flags = kBpfFMmapable;
+    who.faulting = faulting;
+    const StateFile file = StateFile::create(who).value();
+    EXPECT_EQ(StateFile::open_untrusted(dup_of(file)).value().identity().faulting, faulting);
+  }
+  const auto refused = [](auto change) {
+    return code_after([&](int fd) { rewrite_header(fd, change); });
+  };
+  EXPECT_EQ(refused([](auto& header) { header.fault = 2; }), EINVAL);
+  EXPECT_EQ(refused([](auto& header) { header.fault = 1; }), EINVAL) << "it is SEGV_ON_FAULT";
+  EXPECT_EQ(refused([](auto& header) { header.fault_around = 16; }), EINVAL);
+}
+
+// Version 1 had no such field: 0 there.
+TEST(StateFile, AFileOfTheFirstVersionIsTakenOver) {
+  StateFile file = StateFile::create(identity(100)).value();
+  const StateFile::Fill fill = {{3, 4}, PageEntry::allocated(Origin::client)};
+  file.apply({&fill, 1});
+  rewrite_header(file.fd(), [](auto& header) { header.version = 1; });
+  const auto opened = StateFile::open_untrusted(dup_of(file));
+  ASSERT_TRUE(opened) << opened.error().message;
+  EXPECT_EQ(opened->identity().faulting, Faulting());
+  EXPECT_EQ(opened->entry(6), PageEntry::allocated(Origin::client));
 }
 
 TEST(StateFile, EveryByteOfTheHeaderCounts) {

@@ -257,9 +257,9 @@ TEST_F(TakeoverTest, ClientsComeWithWhatIsTheirs) {
   ASSERT_EQ(clients.size(), 2U);
   EXPECT_EQ(clients[0].id, 1U);
   EXPECT_TRUE(clients[0].socket);
-  EXPECT_EQ(clients[0].userfaultfds.size(), 1U);
+  EXPECT_EQ(clients[0].attachments.size(), 1U);
   EXPECT_EQ(clients[0].channels.size(), 2U);
-  EXPECT_EQ(clients[1].userfaultfds.at(0).first, (EstateEntry{Kind::full_uffd, 2, 3}));
+  EXPECT_EQ(clients[1].attachments.at(0).first, (EstateEntry{Kind::full_uffd, 2, 3}));
   EXPECT_TRUE(clients[1].channels.empty());
   EXPECT_EQ(entries.size(), 3U) << "of whom nobody knows";
   drop_entries(entries, *estate_);

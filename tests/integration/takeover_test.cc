@@ -108,6 +108,33 @@ TEST_F(Takeover, AFaultThatWaitsIsAnsweredByTheSuccessor) {
   EXPECT_THAT(ask(*client, "read 4"), HasSubstr("value=44"));
 }
 
+// Nobody answers its faults, so it does not notice; the successor knows that it is there.
+TEST_F(Takeover, AnAttachmentWithDirectFaults) {
+  const Conn conn = connect();
+  ipc::ArenaSpec spec;
+  spec.max_entries = 64;
+  spec.map_flags = kBpfFMmapable;
+  spec.fault = UARENA_FAULT_DIRECT;
+  const uint64_t id = conn->create_arena("heap", spec)->id;
+  auto client = toucher("heap");
+  EXPECT_THAT(ask(*client, "write 3 33"), HasSubstr("ok"));
+  stop_broker();
+  EXPECT_THAT(ask(*client, "write 5 55"), HasSubstr("ok page=5")) << "without a broker";
+  succeed();
+  EXPECT_THAT(ask(*client, "write 7 77"), HasSubstr("ok"));
+  const auto info = conn->arena(id);
+  ASSERT_TRUE(info);
+  EXPECT_EQ(info->fault, uint32_t{UARENA_FAULT_DIRECT});
+  EXPECT_EQ(info->pages_allocated, 3u);
+  EXPECT_EQ(info->clients, 1u);
+  EXPECT_EQ(conn->delete_arena(id).error().code, EBUSY);
+  EXPECT_EQ(conn->page_extents(id)->size(), 3u);
+  EXPECT_THAT(ask(*client, "read 5"), HasSubstr("value=55"));
+  client->kill(SIGKILL);
+  client->wait();
+  EXPECT_TRUE(wait_until([&] { return conn->delete_arena(id).has_value(); }));
+}
+
 // What its predecessor had counted, it does not know; who follows the trace goes on with it.
 TEST_F(Takeover, FaultsAreCountedAndTracedAnew) {
   const Conn conn = connect();

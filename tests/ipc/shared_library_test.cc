@@ -95,11 +95,26 @@ TEST(SharedLibrary, ShowsOnlyItsFunctions) {
   ASSERT_NE(::dladdr(reinterpret_cast<void*>(&uarena_connect), &found), 0);
   void* library = ::dlopen("libuarena.so.0", RTLD_NOW | RTLD_NOLOAD);
   ASSERT_NE(library, nullptr) << ::dlerror();
-  for (const char* name :
-       {"uarena_connect", "uarena_close", "uarena_error", "uarena_why", "uarena_log",
-        "uarena_create", "uarena_find", "uarena_stat", "uarena_delete", "uarena_attach",
-        "uarena_detach", "uarena_syscalls_served", "uarena_prefault", "uarena_alloc", "uarena_free",
-        "uarena_reserve", "uarena_prog_load", "uarena_prog_run", "uarena_prog_unload"})
+  for (const char* name : {"uarena_connect",
+                           "uarena_close",
+                           "uarena_error",
+                           "uarena_why",
+                           "uarena_log",
+                           "uarena_create",
+                           "uarena_create_with",
+                           "uarena_find",
+                           "uarena_stat",
+                           "uarena_delete",
+                           "uarena_attach",
+                           "uarena_detach",
+                           "uarena_syscalls_served",
+                           "uarena_prefault",
+                           "uarena_alloc",
+                           "uarena_free",
+                           "uarena_reserve",
+                           "uarena_prog_load",
+                           "uarena_prog_run",
+                           "uarena_prog_unload"})
     EXPECT_NE(::dlsym(library, name), nullptr) << name;
   // One of the C++ functions behind them.
   EXPECT_EQ(::dlsym(library, "_ZN6uarena3ipc10last_errorEv"), nullptr);

@@ -9,9 +9,6 @@
 namespace uarena::cli {
 namespace {
 
-// What `--fault-around auto` says on the wire: a window that the broker grows and shrinks.
-constexpr uint32_t kFaultAroundAuto = UINT32_MAX;
-
 Result<uint32_t> fault_way(const Invocation& call) {
   const std::string* way = call.value("--fault");
   if (way == nullptr || *way == "served") return UARENA_FAULT_SERVED;
@@ -22,8 +19,8 @@ Result<uint32_t> fault_way(const Invocation& call) {
 Result<uint32_t> fault_around(const Invocation& call) {
   const std::string* pages = call.value("--fault-around");
   if (pages == nullptr) return 0;
-  if (*pages == "auto") return kFaultAroundAuto;
-  auto number = parse_number("--fault-around", *pages, 1, kMaxArenaPages);
+  if (*pages == "auto") return UARENA_FAULT_AROUND_AUTO;
+  auto number = parse_number("--fault-around", *pages, 1, UARENA_MAX_FAULT_AROUND);
   if (!number) return fail(Why::usage, EINVAL, "{} or auto", number.error().message);
   return static_cast<uint32_t>(*number);
 }
@@ -150,7 +147,7 @@ Object arena_object() {
                        "4096; otherwise the broker chooses"},
                       {"--fault", "served|direct",
                        "who fills an absent page: the broker, which counts and decides (served, "
-                       "the default), or the kernel alone (direct)"},
+                       "the default), or the kernel alone (direct; all pages are charged at once)"},
                       {"--fault-around", "auto|N",
                        "pages that one fault brings: a number, or auto for a window that grows "
                        "with sequential access; otherwise 1"}},

@@ -29,7 +29,7 @@ std::string flag_names(uint32_t map_flags) {
   return out;
 }
 
-std::string_view fault_name(uint32_t fault) {
+std::string fault_name(uint32_t fault) {
   switch (fault) {
     case UARENA_FAULT_SERVED:
       return "served";
@@ -38,6 +38,16 @@ std::string_view fault_name(uint32_t fault) {
     default:
       return "unknown";
   }
+}
+
+// Pages that one fault brings.
+std::string around_text(uint32_t pages) {
+  if (pages == UARENA_FAULT_AROUND_AUTO) return ", with as many pages around as pay";
+  return pages <= 1 ? "" : fmt::format(", {} at a time", counted(pages, "page"));
+}
+boost::json::value around_json(uint32_t pages) {
+  if (pages == UARENA_FAULT_AROUND_AUTO) return "auto";
+  return std::max(1U, pages);
 }
 
 // What happens at an absent page of a SEGV_ON_FAULT arena.
@@ -86,7 +96,7 @@ Lines arena_lines(const uarena_arena_info& arena, const Lines& faults) {
                                   with_unit(arena.max_entries * kPageSize))},
       {"map_flags", fmt::format("{:#x} ({})", arena.map_flags, flag_names(arena.map_flags))},
       {"map_extra", hex(arena.map_extra)},
-      {"faults are", std::string(fault_name(arena.fault))},
+      {"faults are", fault_name(arena.fault) + around_text(arena.fault_around)},
       {"allocated",
        fmt::format("{} ({}), {} reserved", counted(arena.pages_allocated, "page"),
                    with_unit(arena.pages_allocated * kPageSize), grouped(arena.pages_reserved))},
@@ -109,6 +119,7 @@ boost::json::object arena_json(const uarena_arena_info& arena) {
           {"max_entries", arena.max_entries},
           {"map_flags", arena.map_flags},
           {"fault", fault_name(arena.fault)},
+          {"fault_around", around_json(arena.fault_around)},
           {"pages_allocated", arena.pages_allocated},
           {"pages_reserved", arena.pages_reserved},
           {"clients", arena.clients},

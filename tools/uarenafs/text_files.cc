@@ -52,6 +52,10 @@ std::string_view fault_name(uint32_t fault) {
   }
 }
 
+std::string around_text(uint32_t pages) {
+  return pages == UARENA_FAULT_AROUND_AUTO ? "auto" : number(std::max(1U, pages));
+}
+
 std::string_view origin_name(uint32_t origin) {
   switch (origin) {
     case UARENA_ORIGIN_PROGRAM:
@@ -77,6 +81,7 @@ std::string info_text(const uarena_arena_info& arena) {
                 {"max_entries", number(arena.max_entries)},
                 {"map_flags", number(arena.map_flags)},
                 {"fault", std::string(fault_name(arena.fault))},
+                {"fault_around", around_text(arena.fault_around)},
                 {"pages_allocated", number(arena.pages_allocated)},
                 {"pages_reserved", number(arena.pages_reserved)},
                 {"clients", number(arena.clients)},

@@ -118,6 +118,24 @@ const char *uarena_log(void);
  * uarena_delete, whatever becomes of this connection. `info` may be NULL. */
 int uarena_create(uarena_conn *conn, const char *name, const struct uarena_attr *attr,
                   struct uarena_info *info);
+/* How faults of clients on absent pages are answered, chosen at creation (not with
+ * UARENA_F_SEGV_ON_FAULT, which refuses them): -EINVAL where it can't be.
+ * UARENA_SERVED: by the broker, which counts, traces and charges each, `fault_around` pages at a
+ * time (0 or 1: one; up to 512; UARENA_AROUND_AUTO: a window that grows while faults are sequential).
+ * UARENA_DIRECT: by the kernel alone, as fast as any shared memory, system calls included; all pages
+ * are charged at creation. `sz` is sizeof(struct uarena_create_opts): later versions may add to it,
+ * and what an older caller does not know of is 0. */
+#define UARENA_SERVED 0u
+#define UARENA_DIRECT 1u
+#define UARENA_AROUND_AUTO UINT32_MAX
+struct uarena_create_opts {
+  size_t sz;
+  uint32_t fault;
+  uint32_t fault_around;
+};
+/* As uarena_create; `opts` NULL: all 0. */
+int uarena_create_with(uarena_conn *conn, const char *name, const struct uarena_attr *attr,
+                       const struct uarena_create_opts *opts, struct uarena_info *info);
 /* -ENOENT if there is none. */
 int uarena_find(uarena_conn *conn, const char *name, struct uarena_info *info);
 int uarena_stat(uarena_conn *conn, uint64_t arena_id, struct uarena_info *info);
@@ -131,7 +149,8 @@ int uarena_delete(uarena_conn *conn, uint64_t arena_id);
 int uarena_attach(uarena_conn *conn, uint64_t arena_id, unsigned flags, void **base);
 int uarena_detach(uarena_conn *conn, uint64_t arena_id);
 /* 1: system calls into absent pages of this attached arena are served by the broker too; 0: they
- * fail with EFAULT: prefault first. Served are, in arenas without SEGV_ON_FAULT, processes with
+ * fail with EFAULT: prefault first. Served are, in UARENA_DIRECT arenas, all; in others without
+ * SEGV_ON_FAULT, processes with
  * CAP_SYS_PTRACE, those that may open /dev/userfaultfd (members of the group `uarena`, where uarena is
  * installed as a service), and everyone if the sysctl vm.unprivileged_userfaultfd is 1. */
 int uarena_syscalls_served(uarena_conn *conn, uint64_t arena_id);
