@@ -71,6 +71,18 @@ Result<void> Charge::grow(uint64_t amount) {
   return {};
 }
 
+void Charge::grow_anyway(uint64_t amount) {
+  UARENA_ASSERT(account_ != nullptr, "a charge without account grew by {}", amount);
+  account_->used_[static_cast<size_t>(resource_)].fetch_add(amount, std::memory_order_relaxed);
+  amount_ += amount;
+}
+
+uint64_t Charge::room() const {
+  UARENA_ASSERT(account_ != nullptr, "a charge without account");
+  const uint64_t used = account_->used(resource_), limit = account_->limit(resource_);
+  return used < limit ? limit - used : 0;
+}
+
 void Charge::shrink(uint64_t amount) {
   const auto n = static_cast<size_t>(resource_);
   UARENA_ASSERT(account_ != nullptr && amount <= amount_, "giving back {} of {} {}", amount,

@@ -38,6 +38,10 @@ class Charge {
   uint64_t amount() const { return amount_; }
   // More of the same resource; on failure nothing changes.
   Result<void> grow(uint64_t amount);
+  // For what is there already, whatever the limit is.
+  void grow_anyway(uint64_t amount);
+  // By how much it can grow now.
+  uint64_t room() const;
   void shrink(uint64_t amount);
 
  private:

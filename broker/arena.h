@@ -145,6 +145,10 @@ class Arena {
 
   // A client touched `address` and the page was absent there (K26, K27, K29, K30).
   FaultDecision fault(uint64_t address);
+  // The free pages at the beginning of the range are allocated as faults on them would, and `make`
+  // brings them into the file (uffd::Resolver): how many, 0 too where no more may be had.
+  using MakePages = std::function<uint32_t(uint64_t address, uint32_t pages)>;
+  uint32_t fault_around(uint64_t address, uint32_t pages, const MakePages& make);
   // What faults on every page of the range would do: how many pages are new; EFAULT with
   // SEGV_ON_FAULT when one is absent; EINVAL outside the arena.
   Result<uint32_t> prefault(uint64_t address, uint64_t length);

@@ -156,7 +156,9 @@ void Arena::Impl::give_up(Guard& guard, Work& claiming, uint32_t done, int error
   if (error == EEXIST) {  // the pages that somebody else made
     const uint32_t found = std::max(1U, present_at_start(rest));
     table.assign({rest.first, found}, direct() ? Origin::client : Origin::fault);
-    if (!direct() &&
+    // Around a fault they may be made a moment after somebody has freed them (arena_around.cc).
+    const bool strange = !direct() && identity.faulting.around <= 1;
+    if (strange &&
         !std::exchange(tampering_logged, true))  // once: whoever does it can do it all day
       log(LogLevel::warning, "arena.page_not_ours",
           {{"id", identity.id}, {"page", rest.first}, {"pages", found}});

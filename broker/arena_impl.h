@@ -102,6 +102,11 @@ struct Arena::Impl {
   int fill_reserved(uint32_t page, uint32_t& made);
   int prefault_batch(PageRange pages, uint32_t& made);
 
+  // arena_around.cc. The caller holds the lock.
+  PageRange take_around(uint64_t first, uint32_t pages);
+  void enter_made(PageRange pages);
+  void release_absent(PageRange pages);
+
   const ArenaIdentity identity;
   MemoryFile file;
   KernelView view;

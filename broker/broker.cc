@@ -224,6 +224,9 @@ Result<void> Broker::start_watchdog() {
 
 Broker::~Broker() { UARENA_ASSERT(closed_ || close(), "something of a client still waits"); }
 
+// Who waits for nobody needs a moment to end, even if others have used up the time.
+constexpr std::chrono::milliseconds kLeastWait{50};
+
 bool Broker::close() {
   closed_ = true;
   watchdog_.reset();
@@ -231,9 +234,8 @@ bool Broker::close() {
   clients_.clear();
   const auto by = std::chrono::steady_clock::now() + kCloseLimit;
   const auto left = [by] {
-    return std::max(std::chrono::milliseconds(0),
-                    std::chrono::duration_cast<std::chrono::milliseconds>(
-                        by - std::chrono::steady_clock::now()));
+    return std::max(kLeastWait, std::chrono::duration_cast<std::chrono::milliseconds>(
+                                    by - std::chrono::steady_clock::now()));
   };
   const bool runs_ended = !runners_ || runners_->stop(left());
   const bool timers_ended = timers_.stop(left());

@@ -25,6 +25,9 @@ class FaultPolicy final : public uffd::Resolver {
     }
     return uffd::Verdict::refuse;
   }
+  uint32_t make_around(uint64_t address, uint32_t pages, const Make& make) noexcept override {
+    return arena_->fault_around(address, pages, make);
+  }
 
  private:
   std::shared_ptr<Arena> arena_;

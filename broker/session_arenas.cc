@@ -132,6 +132,21 @@ uffd::FaultAudience Session::audience_of(const Arena& arena,
   return {std::move(counters), {arena.faults().tally, faults_}, arena.faults().trace, client_id_};
 }
 
+namespace {
+
+// From now on nobody answers a client's faults; its userfaultfd, asked for once, by a thread that
+// may wait for the client: where faults bring pages around them, the thread that answers them may
+// be waiting for its memory lock.
+std::function<std::optional<uffd::Userfaultfd>()> ended_faults(Services& services,
+                                                               uffd::FaultLoop::Id id,
+                                                               bool may_wait) {
+  if (may_wait) return [&faults = services.faults, id] { return faults.drop(id); };
+  const auto dropped = std::make_shared<std::optional<uffd::Userfaultfd>>(services.faults.drop(id));
+  return [dropped] { return std::move(*dropped); };
+}
+
+}  // namespace
+
 struct Session::Arming {
   Fd uffd;
   uffd::Peer peer;
@@ -150,7 +165,7 @@ Result<Session::Armed> Session::arm_untrusted(Services& services, Arming& arming
   if (!kept) return std::unexpected(kept.error());
   auto faults = services.faults.adopt(std::move(*uffd), std::move(arming.peer),
                                       std::make_shared<FaultPolicy>(arming.arena),
-                                      std::move(arming.audience));
+                                      std::move(arming.audience), arming.arena->faulting().around);
   if (!faults) return std::unexpected(faults.error());
   return Armed{*faults, std::move(*kept)};
 }
@@ -181,16 +196,18 @@ Result<void> Session::attach_ready(Request& request) {
       EstateEntry{full ? EstateEntry::Kind::full_uffd : EstateEntry::Kind::uffd, client_id_,
                   arena_id},
       resumed_);
+  const bool around = attachment.arena->faulting().around > 1;
   const auto arm = [&services = services_, arming, arena_id, client = client_id_, process,
-                    seq = request.seq, full] {
+                    seq = request.seq, full, around] {
     auto result = std::make_shared<Result<Armed>>(arm_untrusted(services, *arming));
-    services.post(client, [&services, seq, arena_id, process, full, result](Session* session) {
-      if (session != nullptr) return session->armed(seq, arena_id, std::move(*result), full);
-      if (!*result) return;
-      const auto left = std::make_shared<std::optional<uffd::Userfaultfd>>(
-          services.faults.drop(*(*result)->faults));
-      services.slow_calls.start(process, [left] { left->reset(); });
-    });
+    services.post(client,
+                  [&services, seq, arena_id, process, full, around, result](Session* session) {
+                    if (session != nullptr)
+                      return session->armed(seq, arena_id, std::move(*result), full);
+                    if (!*result) return;
+                    const auto faults = ended_faults(services, *(*result)->faults, around);
+                    services.slow_calls.start(process, [faults] { faults().reset(); });
+                  });
   };
   if (!services_.slow_calls.start(process, arm))
     return fail(EAGAIN, "no thread could be started for the attachment");
@@ -241,17 +258,17 @@ void Session::armed(uint64_t seq, uint64_t arena_id, Result<Armed> result, bool 
 // lock.
 void Session::let_go(Attachment& attachment, bool still_mapped) {
   if (!attachment.faults) return;
-  auto uffd =
-      std::make_shared<std::optional<uffd::Userfaultfd>>(services_.faults.drop(*attachment.faults));
+  const Arena& arena = *attachment.arena;
+  const auto faults = ended_faults(services_, *attachment.faults, arena.faulting().around > 1);
   attachment.faults.reset();
   attachment.kept = EstateHold();
-  services_.slow_calls.start(static_cast<uint64_t>(peer_.pid),
-                             [uffd, still_mapped, start = attachment.arena->user_vm_start(),
-                              size = attachment.arena->size()] {
-                               if (*uffd && still_mapped) [[maybe_unused]]
-                                 const auto nothing_left = (*uffd)->unregister(start, size);
-                               uffd->reset();
-                             });
+  services_.slow_calls.start(
+      static_cast<uint64_t>(peer_.pid),
+      [faults, still_mapped, start = arena.user_vm_start(), size = arena.size()] {
+        auto uffd = faults();
+        if (uffd && still_mapped) [[maybe_unused]]
+          const auto nothing_left = uffd->unregister(start, size);
+      });
 }
 
 Result<Record> Session::detach(Request& request) {

@@ -49,9 +49,10 @@ Result<void> Session::resume_faults(Attachment& attachment, Fd fd) {
   Fd pidfd = peer_.pidfd.dup();
   if (!pidfd) return fail_errno(errno, "cannot keep hold of process {}", peer_.pid);
   auto own = std::make_shared<uffd::Userfaultfd>(uffd->dup());
-  auto faults = services_.faults.adopt(
-      std::move(*uffd), uffd::Peer{peer_.pid, std::move(pidfd), peer_.uid},
-      std::make_shared<FaultPolicy>(arena), audience_of(*arena, attachment.counters));
+  auto faults =
+      services_.faults.adopt(std::move(*uffd), uffd::Peer{peer_.pid, std::move(pidfd), peer_.uid},
+                             std::make_shared<FaultPolicy>(arena),
+                             audience_of(*arena, attachment.counters), arena->faulting().around);
   if (!faults) return std::unexpected(faults.error());
   attachment.faults = *faults;
   // Faults that the predecessor had read and not answered are raised again.

@@ -68,6 +68,7 @@ uarena_fault_stats to_wire(const uffd::FaultSummary& faults) {
   stats.errors = counts.of(FaultEnd::error);
   stats.signalled = counts.of(FaultEnd::signalled);
   stats.poisoned = counts.of(FaultEnd::poisoned);
+  stats.around = counts.around;
   stats.unexpected = counts.unexpected;
   stats.pending = faults.pending;
   stats.p50_ns = faults.latency.p50_ns;

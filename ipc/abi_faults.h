@@ -20,6 +20,7 @@ struct uarena_fault_stats {
   uint64_t errors;     /* answers that failed */
   uint64_t signalled;  /* of those denied: told by SIGSEGV */
   uint64_t poisoned;   /* and by SIGBUS */
+  uint64_t around;     /* pages made with one that was asked for (fault_around) */
   uint64_t unexpected; /* messages that were no fault of a missing page */
   uint64_t pending;    /* read and not answered now */
   /* The broker's time from reading a message to its answer; at most 1/32 too long. */
@@ -117,8 +118,8 @@ enum uarena_outcome { /* as in uarena_fault_stats */
 /* As at the end of abi.h. */
 #define UARENA_CLIENT_STATS_SIZE_V1 32u
 #define UARENA_FAULT_TRACE_SIZE_V1 40u
-#define UARENA_ARENA_STATS_REPLY_SIZE_V1 144u
-#define UARENA_CLIENT_STATS_REPLY_SIZE_V1 144u
+#define UARENA_ARENA_STATS_REPLY_SIZE_V1 152u
+#define UARENA_CLIENT_STATS_REPLY_SIZE_V1 152u
 #define UARENA_FAULT_TRACE_REPLY_SIZE_V1 48u
-#define UARENA_ATTACHMENT_INFO_SIZE_V1 216u
+#define UARENA_ATTACHMENT_INFO_SIZE_V1 224u
 #define UARENA_TRACED_FAULT_SIZE_V1 56u

@@ -27,6 +27,7 @@ inline constexpr size_t kFaultEnds = 7;
 
 struct FaultCounts {
   std::array<uint64_t, kFaultEnds> ends{};
+  uint64_t around = 0;      // pages that were made with one that was asked for
   uint64_t unexpected = 0;  // messages that we never ask for, descriptors that can't be read
 
   uint64_t of(FaultEnd end) const { return ends[static_cast<size_t>(end)]; }
@@ -42,6 +43,7 @@ struct FaultCounts {
 
   FaultCounts& operator+=(const FaultCounts& other) {
     for (size_t i = 0; i < kFaultEnds; ++i) ends[i] += other.ends[i];
+    around += other.around;
     unexpected += other.unexpected;
     return *this;
   }
@@ -57,6 +59,7 @@ class FaultCounters {
     ends_[static_cast<size_t>(end)].fetch_add(1, std::memory_order_relaxed);
     latency_.record(latency_ns);
   }
+  void count_around(uint32_t pages) { around_.fetch_add(pages, std::memory_order_relaxed); }
   void count_unexpected() { unexpected_.fetch_add(1, std::memory_order_relaxed); }
   // Messages that were read and not yet answered.
   void set_pending(uint64_t faults) { pending_.store(faults, std::memory_order_relaxed); }
@@ -66,6 +69,7 @@ class FaultCounters {
     FaultCounts counts;
     for (size_t i = 0; i < kFaultEnds; ++i)
       counts.ends[i] = ends_[i].load(std::memory_order_relaxed);
+    counts.around = around_.load(std::memory_order_relaxed);
     counts.unexpected = unexpected_.load(std::memory_order_relaxed);
     return counts;
   }
@@ -77,6 +81,7 @@ class FaultCounters {
   static constexpr size_t kCacheLine = 64;
 
   alignas(kCacheLine) std::array<std::atomic<uint64_t>, kFaultEnds> ends_{};
+  std::atomic<uint64_t> around_{0};
   std::atomic<uint64_t> unexpected_{0};
   std::atomic<uint64_t> pending_{0};
   LatencyHistogram latency_;

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "ipc/base/log.h"
+
 namespace uarena::uffd {
 namespace {
 
@@ -22,7 +24,7 @@ Result<std::unique_ptr<FaultLoop>> FaultLoop::create(unsigned threads) {
   std::unique_ptr<FaultLoop> loop(new FaultLoop);
   const unsigned count = threads == 0 ? usable_cpus() : threads;
   for (unsigned i = 0; i < count; ++i) {
-    auto worker = FaultWorker::create(i);
+    auto worker = FaultWorker::create(fmt::format("fault/{}", i));
     if (!worker) return std::unexpected(worker.error());
     loop->workers_.push_back(std::move(*worker));
   }
@@ -36,12 +38,13 @@ size_t FaultLoop::least_loaded() const {
 }
 
 Result<FaultLoop::Id> FaultLoop::adopt(Userfaultfd uffd, Peer peer,
-                                       std::shared_ptr<Resolver> resolver, FaultAudience audience) {
+                                       std::shared_ptr<Resolver> resolver, FaultAudience audience,
+                                       uint32_t around) {
   UARENA_ASSERT(uffd && resolver && audience.counters, "client {} without its things", peer.pid);
   audience.tallies.push_back(total_);
-  return add(least_loaded(),
-             std::make_unique<FaultSession>(std::move(uffd), std::move(peer), std::move(resolver),
-                                            std::move(audience)));
+  auto session = std::make_unique<FaultSession>(std::move(uffd), std::move(peer),
+                                                std::move(resolver), std::move(audience), around);
+  return around > 1 ? add_lone(std::move(session)) : add(least_loaded(), std::move(session));
 }
 
 Result<FaultLoop::Id> FaultLoop::adopt_probe(size_t thread, Userfaultfd uffd, Peer self,
@@ -60,7 +63,25 @@ Result<FaultLoop::Id> FaultLoop::add(size_t thread, std::unique_ptr<FaultSession
   return id;
 }
 
+Result<FaultLoop::Id> FaultLoop::add_lone(std::unique_ptr<FaultSession> session) {
+  const Id id = next_.fetch_add(1, std::memory_order_relaxed) * workers_.size();
+  auto worker = FaultWorker::create(fmt::format("around/{}", session->pid()));
+  if (!worker) return std::unexpected(worker.error());
+  if (auto added = (*worker)->add(id, std::move(session)); !added)
+    return std::unexpected(added.error());
+  const std::lock_guard guard(lone_lock_);
+  lone_.emplace(id, std::move(*worker));
+  return id;
+}
+
+// The lock is not held while we wait for one of them.
 std::optional<Userfaultfd> FaultLoop::drop(Id id) {
+  std::unique_lock guard(lone_lock_);
+  if (auto lone = lone_.extract(id)) {
+    guard.unlock();
+    return lone.mapped()->remove(id)->take();
+  }
+  guard.unlock();
   const auto session = workers_[id % workers_.size()]->remove(id);
   if (!session) return std::nullopt;
   return session->take();
@@ -69,12 +90,15 @@ std::optional<Userfaultfd> FaultLoop::drop(Id id) {
 size_t FaultLoop::clients() const {
   size_t sum = 0;
   for (const auto& worker : workers_) sum += worker->clients();
-  return sum;
+  const std::lock_guard guard(lone_lock_);
+  return sum + lone_.size();
 }
 
 uint64_t FaultLoop::turns() const {
   uint64_t sum = 0;
   for (const auto& worker : workers_) sum += worker->turns();
+  const std::lock_guard guard(lone_lock_);
+  for (const auto& [id, worker] : lone_) sum += worker->turns();
   return sum;
 }
 

@@ -11,7 +11,9 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <optional>
+#include <unordered_map>
 #include <vector>
 
 #include "ipc/base/result.h"
@@ -36,8 +38,10 @@ class FaultLoop {
 
   // From now on faults of that range are answered, including those that wait already. The resolver
   // is called on one thread at a time. The audience hears of its faults until it is dropped.
+  // `around`: pages that a fault brings (AroundWindow); such a client has a thread of its own,
+  // which may wait for the client's memory lock.
   Result<Id> adopt(Userfaultfd uffd, Peer peer, std::shared_ptr<Resolver> resolver,
-                   FaultAudience audience);
+                   FaultAudience audience, uint32_t around = 1);
 
   // The same on a chosen thread (0..threads()-1), for a fault that this process raises itself to
   // see whether it is answered: it is no client's, so summary() passes over it.
@@ -45,12 +49,14 @@ class FaultLoop {
                          std::shared_ptr<Resolver> resolver);
 
   // Ends that. When it returns no thread uses the client's things: the resolver is not called any
-  // more, the counters are final. Waits for a turn under way (about a millisecond), so the caller
-  // holds no lock that the resolver takes. Empty when there is no such client (dropped before).
+  // more, the counters are final. Waits for a turn under way (about a millisecond; of a client with
+  // a thread of its own as long as that client keeps its memory lock), so the caller holds no lock
+  // that the resolver takes. Empty when there is no such client (dropped before).
   // Faults that were not answered go on waiting as long as the userfaultfd, which is handed back,
   // is open somewhere; wake() over the range raises them again for a successor.
   std::optional<Userfaultfd> drop(Id id);
 
+  // Those that many clients share.
   size_t threads() const { return workers_.size(); }
   size_t clients() const;
   // Of all clients that are here or were.
@@ -62,11 +68,15 @@ class FaultLoop {
   FaultLoop() = default;
   size_t least_loaded() const;
   Result<Id> add(size_t thread, std::unique_ptr<FaultSession> session);
+  Result<Id> add_lone(std::unique_ptr<FaultSession> session);
 
   const std::shared_ptr<FaultTally> total_ = std::make_shared<FaultTally>();
   std::atomic<uint64_t> next_{1};
   // Last, so that the threads end before what they use.
   std::vector<std::unique_ptr<FaultWorker>> workers_;
+  // Clients with a thread of their own.
+  mutable std::mutex lone_lock_;
+  std::unordered_map<Id, std::unique_ptr<FaultWorker>> lone_;
 };
 
 }  // namespace uarena::uffd

@@ -1,5 +1,7 @@
 #include "uffd/fault_session.h"
 
+#include <cerrno>
+
 #include "ipc/base/log.h"
 #include "ipc/base/page.h"
 #include "ipc/base/realtime.h"
@@ -9,12 +11,14 @@
 namespace uarena::uffd {
 
 FaultSession::FaultSession(Userfaultfd uffd, Peer peer, std::shared_ptr<Resolver> resolver,
-                           FaultAudience audience)
+                           FaultAudience audience, uint32_t around)
     : uffd_(std::move(uffd)),
       peer_(std::move(peer)),
       resolver_(std::move(resolver)),
       audience_(std::move(audience)),
-      same_pids_(in_our_pid_namespace(peer_)) {
+      same_pids_(in_our_pid_namespace(peer_)),
+      around_(around > 1),
+      window_(around) {
   for (const auto& tally : audience_.tallies) shares_.emplace_back(tally, audience_.counters);
 }
 
@@ -67,6 +71,7 @@ std::optional<FaultEnd> FaultSession::answer(const Event& event) {
     return refuse(event.fault);
   switch (resolver_->resolve(event.fault)) {
     case Verdict::installed:
+      if (around_) bring_around(event.fault);
       return serve(event.fault, FaultEnd::installed);
     case Verdict::present:
       return serve(event.fault, FaultEnd::present);
@@ -90,6 +95,36 @@ void FaultSession::report_unexpected(const Event& event) {
 FaultEnd FaultSession::serve(const Fault& fault, FaultEnd end) {
   const int error = uffd_.wake(fault.address & kPageMask, kPageSize);
   return outcome_of(Attempt::wake, error) == Outcome::present ? end : FaultEnd::error;
+}
+
+// While the thread waits: were it woken first, it would meet the next absent page before that is
+// made.
+void FaultSession::bring_around(const Fault& fault) {
+  const uint64_t page = fault.address & kPageMask;
+  const uint32_t wanted = window_.wanted(page >> kPageShift);
+  if (wanted == 1) return;
+  const uint32_t more = resolver_->make_around(
+      page + kPageSize, wanted - 1,
+      [this](uint64_t address, uint32_t pages) { return make(address, pages); });
+  window_.made(1 + more);
+  audience_.counters->count_around(more);
+}
+
+// In the file and in the client's page table at once, so that its touches meet no fault at all. A
+// page that is in the file already is passed over: the client will find it. Where the client has
+// changed its mapping, or no memory is left, the rest is for its own faults.
+uint32_t FaultSession::make(uint64_t address, uint32_t pages) {
+  const uint64_t length = pages * kPageSize;
+  uint64_t done = 0;
+  while (done < length) {
+    const RangeResult made = uffd_.zeropage(address + done, length - done);
+    done += made.done;
+    if (made.error == EEXIST)
+      done += kPageSize;
+    else if (made.error != 0)
+      break;
+  }
+  return static_cast<uint32_t>(done >> kPageShift);
 }
 
 FaultEnd FaultSession::refuse(const Fault& fault) {

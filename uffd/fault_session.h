@@ -8,6 +8,7 @@
 #include <optional>
 #include <vector>
 
+#include "uffd/around_window.h"
 #include "uffd/counters.h"
 #include "uffd/event_reader.h"
 #include "uffd/fault_tally.h"
@@ -34,13 +35,15 @@ enum class Turn {
   broken,  // the descriptor can't be read and will not get better
 };
 
-// One thread at a time.
+// One thread at a time. With `around` more than 1 (or AroundWindow::kAuto) a fault that makes its
+// page makes those behind it, too, and maps them into the client: that may wait for the client's
+// memory lock, so such a session is given turns by a thread that nobody else waits for.
 class FaultSession {
  public:
   static constexpr std::chrono::microseconds kTurnBudget{1000};
 
   FaultSession(Userfaultfd uffd, Peer peer, std::shared_ptr<Resolver> resolver,
-               FaultAudience audience);
+               FaultAudience audience, uint32_t around = 1);
 
   Turn turn() noexcept;
   int fd() const { return uffd_.fd(); }
@@ -55,6 +58,8 @@ class FaultSession {
   void report_unexpected(const Event& event);
   FaultEnd serve(const Fault& fault, FaultEnd end);
   FaultEnd refuse(const Fault& fault);
+  void bring_around(const Fault& fault);
+  uint32_t make(uint64_t address, uint32_t pages);
   void tell(const Fault& fault, FaultEnd end, uint64_t latency_ns);
 
   Userfaultfd uffd_;
@@ -63,6 +68,8 @@ class FaultSession {
   FaultAudience audience_;
   std::vector<TallyShare> shares_;
   bool same_pids_;  // a message's ptid is the thread's id in our pid namespace, too
+  bool around_;
+  AroundWindow window_;
   EventReader reader_;
   SegvSender segv_;
   EventReader::Batch batch_;  // read, and answered up to next_

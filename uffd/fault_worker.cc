@@ -49,7 +49,7 @@ Result<void> watch(int epoll, int fd, uint32_t events, uint64_t id) {
 
 }  // namespace
 
-Result<std::unique_ptr<FaultWorker>> FaultWorker::create(unsigned index) {
+Result<std::unique_ptr<FaultWorker>> FaultWorker::create(const std::string& name) {
   std::unique_ptr<FaultWorker> worker(new FaultWorker);
   worker->epoll_.reset(::epoll_create1(EPOLL_CLOEXEC));
   worker->stop_.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
@@ -63,7 +63,7 @@ Result<std::unique_ptr<FaultWorker>> FaultWorker::create(unsigned index) {
   } catch (const std::system_error& error) {
     return fail_errno(error.code().value(), "cannot start a fault thread");
   }
-  ::pthread_setname_np(worker->thread_.native_handle(), fmt::format("fault/{}", index).c_str());
+  ::pthread_setname_np(worker->thread_.native_handle(), name.c_str());
   return worker;
 }
 

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <thread>
 #include <unordered_map>
 #include <vector>
@@ -25,8 +26,9 @@ namespace uarena::uffd {
 
 class FaultWorker {
  public:
-  // Starts the thread, with all signals blocked but those that a fault of its own raises.
-  static Result<std::unique_ptr<FaultWorker>> create(unsigned index);
+  // Starts the thread (`name` shows in /proc: at most 15 bytes), with all signals blocked but those
+  // that a fault of its own raises.
+  static Result<std::unique_ptr<FaultWorker>> create(const std::string& name);
   // Ends the thread; clients that are left are let go.
   ~FaultWorker();
   FaultWorker(const FaultWorker&) = delete;

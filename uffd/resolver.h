@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 
 namespace uarena::uffd {
 
@@ -23,6 +24,11 @@ class Resolver {
   virtual ~Resolver() = default;
   // Must not block on anything that a client controls. Never throws.
   virtual Verdict resolve(const Fault& fault) noexcept = 0;
+  // Lets `make` bring up to `pages` pages from `address` on, as long as nobody has them, into the
+  // memory file and the client's mapping; they count as made by faults. How many it brought. `make`
+  // is called once at most, for a range at `address`, and may wait for the client.
+  using Make = std::function<uint32_t(uint64_t address, uint32_t pages)>;
+  virtual uint32_t make_around(uint64_t, uint32_t, const Make&) noexcept { return 0; }
 };
 
 }  // namespace uarena::uffd

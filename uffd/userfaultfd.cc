@@ -192,7 +192,7 @@ RangeResult Userfaultfd::poison(uint64_t address, uint64_t length) {
   });
 }
 
-RangeResult Userfaultfd::clear_poison(uint64_t address, uint64_t length) {
+RangeResult Userfaultfd::map_present(uint64_t address, uint64_t length) {
   return over_range(address, length, [this](uint64_t at, uint64_t bytes, int64_t* count) {
     struct uffdio_continue request{};
     request.range = {at, bytes};

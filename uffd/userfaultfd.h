@@ -68,11 +68,12 @@ class Userfaultfd {
   // the page in the memory file does not change it.
   RangeResult poison(uint64_t address, uint64_t length);
 
-  // Maps pages that are in the memory file, over poison too. This is the only way for us to take
-  // poison back without changing data: EFAULT, and the poison stays, where the file has no page, so
-  // it is called after an allocation. (The owner itself can: MADV_DONTNEED drops the poison.)
-  // EEXIST where the owner has mapped the page already.
-  RangeResult clear_poison(uint64_t address, uint64_t length);
+  // Maps pages that are in the memory file, over poison too, and wakes who waits for them. This is
+  // the only way for us to take poison back without changing data: EFAULT, and the poison stays,
+  // where the file has no page, so it is called after an allocation. (The owner itself can:
+  // MADV_DONTNEED drops the poison.) EEXIST where the owner has mapped the page already. Waits for
+  // the owner's memory lock while he changes this mapping.
+  RangeResult map_present(uint64_t address, uint64_t length);
 
   // Another one for the same descriptor; empty when none could be had (errno).
   Userfaultfd dup() const;

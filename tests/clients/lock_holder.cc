@@ -9,6 +9,9 @@
 //   ready     sends ATTACH_READY and does not wait for the answer
 //   answer    waits for that answer, which must be good
 //   lock      takes the lock and returns when it is held
+//   lock-arena the same, and the arena's mapping is locked, too: it maps something over the dirty
+//             page and the arena's last one
+//   touch     a thread touches page 5, and nobody waits for it
 //   fault     a thread that blocks SIGSEGV touches page 5; done when it got a SIGBUS for it
 //   shutdown  ends the connection
 //   release   the lock is free again
@@ -22,6 +25,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstring>
 #include <string>
 #include <thread>
@@ -130,7 +134,13 @@ class LockHolder {
     ready_.fds.push_back(RawClient::userfaultfd());
     std::thread([this] {
       lock_.wait("lock");
-      ::munmap(dirty_, kPageSize);
+      // A munmap gives up the write lock before the write-back; what maps something else there
+      // does not.
+      if (with_arena_)
+        ::mmap(static_cast<char*>(dirty_) - kPageSize, 2 * kPageSize, PROT_NONE,
+               MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+      else
+        ::munmap(dirty_, kPageSize);
       unlocked_.tell();
     }).detach();
     std::thread([this] {
@@ -158,9 +168,12 @@ class LockHolder {
       auto armed = ipc::decode_reply_untrusted<uarena_empty>(std::move(*answer),
                                                              UARENA_MSG_ATTACH_READY, 99);
       if (!armed) errx(1, "ready: %s", armed.error().error.message.c_str());
-    } else if (word == "lock") {
+    } else if (word == "lock" || word == "lock-arena") {
+      with_arena_ = word == "lock-arena";
       lock_.tell();
       expect_byte(write_came_[0], "the write-back");
+    } else if (word == "touch") {
+      fault_.tell();
     } else if (word == "fault") {
       fault_.tell();
       expect_byte(sigbus_came.ends[0], "a SIGBUS");
@@ -187,7 +200,10 @@ class LockHolder {
     if (server_ == 0) serve(directory_, mounted.ends[1]);
     mounted.wait("mounted");
     file_.reset(::open((directory_ + "/file").c_str(), O_RDWR | O_CLOEXEC));
-    dirty_ = ::mmap(nullptr, kPageSize, PROT_READ | PROT_WRITE, MAP_SHARED, file_.get(), 0);
+    // Right behind the arena, for lock-arena.
+    dirty_ =
+        ::mmap(reinterpret_cast<void*>(info_.user_vm_start + info_.max_entries * kPageSize),
+               kPageSize, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE, file_.get(), 0);
     if (!file_ || dirty_ == MAP_FAILED) err(1, "%s/file", directory_.c_str());
     *static_cast<volatile char*>(dirty_) = 1;
   }
@@ -195,6 +211,7 @@ class LockHolder {
   RawClient client_;
   uint64_t arena_;
   std::string directory_;
+  std::atomic<bool> with_arena_{false};
   uarena_arena_info info_{};
   std::optional<testing::ArenaMapping> mapping_;
   ipc::Record ready_;

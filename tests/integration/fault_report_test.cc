@@ -188,6 +188,35 @@ TEST_F(FaultReport, DeniedByALimit) {
   EXPECT_EQ(text(faults[2].as_object(), "access"), "write");
 }
 
+// Sequential touches are few faults; what came with them is counted beside them.
+TEST_F(FaultReport, PagesThatCameWithOthers) {
+  const json::object made =
+      ok({"arena", "create", "heap", "--pages", "2048", "--fault-around", "auto"});
+  EXPECT_EQ(text(made, "fault_around"), "auto");
+  auto child = careful("heap");
+  for (int page = 0; page < 400; ++page)
+    ASSERT_NO_FATAL_FAILURE(touch(*child, "write " + std::to_string(page) + " 1"));
+  ASSERT_TRUE(eventually([&] { return has("arena", "heap", "installed", 6); }))
+      << "1, 4, 16, 64, 256 and 512 pages";
+  const json::object arena = shown("arena", "heap");
+  EXPECT_EQ(integer(stats_of(arena), "around"), 1 + 4 + 16 + 64 + 256 + 512 - 6);
+  EXPECT_EQ(integer(arena, "pages_allocated"), 1 + 4 + 16 + 64 + 256 + 512);
+  touch(*child, "write 1500 1");
+  ASSERT_TRUE(eventually([&] { return has("arena", "heap", "installed", 7); }));
+  EXPECT_EQ(integer(shown("arena", "heap"), "pages_allocated"), 854);
+}
+
+TEST_F(FaultReport, AFixedNumberOfPages) {
+  EXPECT_EQ(integer(ok({"arena", "create", "heap", "--pages", "64", "--fault-around", "16"}),
+                    "fault_around"),
+            16);
+  auto child = careful("heap");
+  touch(*child, "write 40 1");
+  touch(*child, "write 60 1");
+  ASSERT_TRUE(eventually([&] { return has("arena", "heap", "installed", 2); }));
+  EXPECT_EQ(integer(shown("arena", "heap"), "pages_allocated"), 20) << "the arena ends there";
+}
+
 // Of arenas, of clients (also of those that are gone) and of the broker: the same faults.
 TEST_F(FaultReport, SumsAgree) {
   const std::vector<std::string> arenas{"one", "two", "strict"};

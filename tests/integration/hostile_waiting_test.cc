@@ -71,21 +71,22 @@ class HostileWaiting : public ::testing::Test {
     EXPECT_TRUE(client.hello());
     return client;
   }
-  // Threads of the broker inside fallocate(2).
-  int threads_that_free() const {
+  // Threads of the broker inside a system call.
+  int threads_inside(int number) const {
     int found = 0;
     const std::filesystem::path tasks = fmt::format("/proc/{}/task", broker_.pid());
     for (const auto& task : std::filesystem::directory_iterator(tasks)) {
       int call = -1;
       std::ifstream(task.path() / "syscall") >> call;
-      found += call == SYS_fallocate;
+      found += call == number;
     }
     return found;
   }
-  void wait_until_freeing(int number) const {
+  void wait_until_freeing(int threads) const { wait_until_inside(SYS_fallocate, threads); }
+  void wait_until_inside(int number, int threads) const {
     const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-    while (threads_that_free() < number) {
-      ASSERT_LT(std::chrono::steady_clock::now(), limit) << threads_that_free();
+    while (threads_inside(number) < threads) {
+      ASSERT_LT(std::chrono::steady_clock::now(), limit) << threads_inside(number);
       ::sched_yield();
     }
   }
@@ -109,11 +110,54 @@ class LockHolder {
     child_.write_line(word);
     EXPECT_EQ(child_.read_line(), "ok") << word;
   }
+  // A thread of it.
+  bool waits_for_a_fault() const {
+    const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    while (std::chrono::steady_clock::now() < limit)
+      for (const auto& task :
+           std::filesystem::directory_iterator(fmt::format("/proc/{}/task", child_.pid()))) {
+        std::string where;
+        std::getline(std::ifstream(task.path() / "wchan"), where);
+        if (where.find("userfault") != std::string::npos) return true;
+      }
+    return false;
+  }
 
  private:
   TempDir directory_;
   ChildProcess child_;
 };
+
+// Bringing pages around a fault waits for the lock of its mapping, on a thread that waits for this
+// client only; it ends with the client, and whatever the client does about it.
+TEST_F(HostileWaiting, KeepsItsMappingLockedWhilePagesAreBrought) {
+  RawClient client(broker_.socket());
+  ASSERT_TRUE(client.hello());
+  uarena_arena_create body{};
+  body.map_type = kBpfMapTypeArena;
+  body.max_entries = 1024;
+  body.map_flags = kBpfFMmapable;
+  body.fault_around = 16;
+  const auto made = client.ask<uarena_arena_reply>(UARENA_MSG_ARENA_CREATE, body, "around");
+  ASSERT_TRUE(made);
+  LockHolder holder(broker_, made->body.info);
+  holder.tell("ready");
+  holder.tell("answer");
+  ::kill(broker_.pid(), SIGSTOP);
+  holder.tell("touch");
+  ASSERT_TRUE(holder.waits_for_a_fault());
+  holder.tell("lock-arena");
+  ::kill(broker_.pid(), SIGCONT);
+  wait_until_inside(SYS_ioctl, 1);
+  serve_somebody();
+  uarena_page_list list{};
+  list.arena_id = made->body.info.id;
+  EXPECT_TRUE(run_channel(client).ask<uarena_text_reply>(UARENA_MSG_PAGE_LIST, list));
+  holder.tell("shutdown");
+  EXPECT_TRUE(broker_.wait_for_log("event=client.gone")) << broker_.log();
+  serve_somebody();
+  holder.tell("release");
+}
 
 // Registering its range waits for its lock.
 TEST_F(HostileWaiting, KeepsItsMemoryLockedWhileItAttaches) {
@@ -221,7 +265,7 @@ TEST_F(HostileWaiting, FreesThatHangLeaveRunnersToOthers) {
   clients.clear();
   channels.clear();
   serve_somebody();
-  EXPECT_EQ(threads_that_free(), 16);
+  EXPECT_EQ(threads_inside(SYS_fallocate), 16);
   writer.let_go();
   client.close();
 }

@@ -47,11 +47,11 @@ class Loop : public ::testing::Test {
     ASSERT_TRUE(made) << made.error().message;
     loop_ = std::move(*made);
   }
-  void adopt(Client& client, std::shared_ptr<Resolver> resolver) {
+  void adopt(Client& client, std::shared_ptr<Resolver> resolver, uint32_t around = 1) {
     auto uffd = Userfaultfd::adopt_untrusted(client.child.line().receive_fd(), kArena, kArenaBytes);
     ASSERT_TRUE(uffd) << uffd.error().message;
     auto id = loop_->adopt(std::move(*uffd), client.child.peer(), resolver,
-                           FaultAudience{client.counters});
+                           FaultAudience{client.counters}, around);
     ASSERT_TRUE(id) << id.error().message;
     client.id = *id;
     ASSERT_TRUE(client.child.line().go());
@@ -279,6 +279,26 @@ TEST_F(Loop, DropWaitsForTheTurnUnderWay) {
 }
 
 // 16 threads that fault again as fast as they are told off, on the only fault thread.
+// It has a thread of its own, which may wait for it: the threads that others share go on.
+TEST_F(Loop, AClientWithAWindowKeepsNobodyWaiting) {
+  start(1);
+  auto slow = client([](Line&, Fd&) { touch_pages(1, 1); });
+  auto other = client([](Line&, Fd&) { touch_pages(2, 1); });
+  auto gate = std::make_shared<GateResolver>(*fill_);
+  adopt(*slow, gate, AroundWindow::kAuto);
+  ASSERT_TRUE(gate->wait_inside(1));
+  EXPECT_EQ(loop_->clients(), 1u);
+  EXPECT_EQ(loop_->threads(), 1u);
+  adopt(*other, fill_);
+  EXPECT_EQ(describe(other->child.wait()), "exited 0");
+  gate->open();
+  EXPECT_EQ(describe(slow->child.wait()), "exited 0");
+  EXPECT_TRUE(loop_->drop(slow->id));
+  EXPECT_FALSE(loop_->drop(slow->id));
+  EXPECT_TRUE(loop_->drop(other->id));
+  EXPECT_EQ(loop_->clients(), 0u);
+}
+
 TEST_F(Loop, AFloodDelaysOthersOnlyForAWhile) {
   auto flood = client([](Line& line, Fd&) {
     struct sigaction action{};

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -37,10 +38,16 @@ class SlowResolver : public Resolver {
     }
     const char byte = 0;
     if (::pwrite(memory_, &byte, 1, static_cast<off_t>(fault.address - base_)) != 1) std::abort();
-    return Verdict::present;
+    return verdict;
+  }
+  uint32_t make_around(uint64_t address, uint32_t pages, const Make& make) noexcept override {
+    asked = {address, pages};
+    return make(address, pages);
   }
   int calls = 0;
   std::chrono::microseconds delay{0};
+  std::pair<uint64_t, uint32_t> asked{};
+  Verdict verdict = Verdict::present;
 
  private:
   int memory_;
@@ -49,7 +56,7 @@ class SlowResolver : public Resolver {
 
 class Session : public ::testing::Test {
  protected:
-  void open(uint64_t features = 0) {
+  void open(uint64_t features = 0, uint32_t around = 1) {
     memory_ = Fd(::memfd_create("uffd-test", MFD_CLOEXEC));
     ASSERT_EQ(::ftruncate(memory_.get(), kBytes), 0);
     map_ = std::move(MemoryMap::create(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_SHARED,
@@ -62,7 +69,7 @@ class Session : public ::testing::Test {
     Peer self{::getpid(), Fd(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0))),
               ::getuid()};
     session_.emplace(std::move(*made), std::move(self), resolver_,
-                     FaultAudience{counters_, {total_}, trace_, 7});
+                     FaultAudience{counters_, {total_}, trace_, 7}, around);
   }
   // Threads of this process that touch one page each; all of them wait when it returns.
   void touch(uint64_t pages) {
@@ -96,6 +103,41 @@ TEST_F(Session, AnswersAndCounts) {
   EXPECT_EQ(total_->summary().latency.count, 1u);
   session_.reset();
   EXPECT_EQ(total_->summary().latency.count, 1u) << "what it has counted stays in the sum";
+}
+
+// One fault, and the pages behind it are there and mapped: touching them is no fault.
+TEST_F(Session, BringsPagesAround) {
+  open(0, 5);
+  resolver_->verdict = Verdict::installed;
+  touch(1);
+  EXPECT_EQ(session_->turn(), Turn::idle);
+  EXPECT_EQ(resolver_->asked, (std::pair{map_.address() + kPageSize, 4U}));
+  for (uint64_t page = 1; page < 5; ++page) store(map_.address() + page * kPageSize, 1);
+  EXPECT_EQ(session_->turn(), Turn::idle);
+  EXPECT_EQ(counters_->read().all(), 1u);
+  EXPECT_EQ(counters_->read().around, 4u);
+  EXPECT_EQ(total_->counts().around, 4u);
+}
+
+// A page that is in the file is passed over.
+TEST_F(Session, MakesWhatCanBeMade) {
+  open(0, kPages);
+  resolver_->verdict = Verdict::installed;
+  ASSERT_EQ(::pwrite(memory_.get(), "x", 1, 3 * kPageSize), 1);
+  touch(1);
+  EXPECT_EQ(session_->turn(), Turn::idle);
+  EXPECT_EQ(counters_->read().around, kPages - 1);
+  struct stat file{};
+  ASSERT_EQ(::fstat(memory_.get(), &file), 0);
+  EXPECT_EQ(static_cast<uint64_t>(file.st_blocks) * 512, kBytes);
+  EXPECT_EQ(load(map_.address() + 3 * kPageSize), 'x');
+}
+
+TEST_F(Session, NothingAroundAPageThatWasThere) {
+  open(0, 5);
+  touch(1);
+  EXPECT_EQ(session_->turn(), Turn::idle);
+  EXPECT_EQ(resolver_->asked, (std::pair<uint64_t, uint32_t>{}));
 }
 
 TEST_F(Session, EveryFaultIsTraced) {

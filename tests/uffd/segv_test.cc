@@ -257,7 +257,7 @@ TEST_F(Refused, PoisonCanBeTakenBackOnceThePageExists) {
   EXPECT_EQ(report->signal, SIGBUS);
   EXPECT_EQ(report->address, kTouched);
   put_byte(memory_, kTouched - kArena, 42);
-  EXPECT_EQ(uffd_.clear_poison(kTouched & kPageMask, kPageSize).error, 0);
+  EXPECT_EQ(uffd_.map_present(kTouched & kPageMask, kPageSize).error, 0);
   child_->line().go();
   EXPECT_EQ(child_->line().receive<uint8_t>(), 42);
 }

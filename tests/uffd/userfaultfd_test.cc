@@ -107,7 +107,7 @@ TEST_F(OwnMapping, AfterUnregisterTheKernelFillsAgain) {
 TEST_F(OwnMapping, PoisonOutlivesPunchAndAllocationAndIsClearedByContinue) {
   ASSERT_EQ(uffd_.poison(page(4), kPageSize).error, 0);
   EXPECT_EQ(uffd_.poison(page(4), kPageSize).error, EEXIST);
-  EXPECT_EQ(uffd_.clear_poison(page(4), kPageSize).error, EFAULT) << "no page in the file";
+  EXPECT_EQ(uffd_.map_present(page(4), kPageSize).error, EFAULT) << "no page in the file";
   EXPECT_EQ(pages_in_file(), 0u);
   other_.data()[4 * kPageSize + 9] = std::byte{42};
   EXPECT_EQ(probe_read(page(4)), EFAULT) << "the allocation alone does not help";
@@ -116,7 +116,7 @@ TEST_F(OwnMapping, PoisonOutlivesPunchAndAllocationAndIsClearedByContinue) {
             0);
   other_.data()[4 * kPageSize + 9] = std::byte{43};
   EXPECT_EQ(probe_read(page(4)), EFAULT) << "nor does punching";
-  EXPECT_EQ(uffd_.clear_poison(page(4), kPageSize).error, 0);
+  EXPECT_EQ(uffd_.map_present(page(4), kPageSize).error, 0);
   EXPECT_EQ(view_.data()[4 * kPageSize + 9], std::byte{43});
 }
 

@@ -43,7 +43,7 @@ struct Measured {
 // `rounds` pairs, ours first in every other one.
 Result<Measured> measure(const Work& work, unsigned rounds);
 
-std::vector<Work> page_works(const std::string& socket);
+std::vector<Work> page_works(const std::string& socket, const std::string& bpf_directory);
 std::vector<Work> alloc_works(const std::string& socket, const std::string& bpf_directory);
 std::vector<Work> program_works(const std::string& socket, const std::string& bpf_directory);
 std::vector<Work> invoke_works(const std::string& socket, const std::string& bpf_directory,

@@ -1,5 +1,6 @@
-// Page faults: a client touches absent pages. Against a plain memory file, which is what a fault of
-// shared memory costs where nobody is asked.
+// Page faults: a client touches absent pages. Served ones against a plain memory file, which is
+// what a fault of shared memory costs where nobody is asked; direct ones, and several pages for one
+// fault, against the live kernel's arena; and what a window that grows costs where it can't help.
 #include <sys/mman.h>
 #include <uarena.h>
 #include <unistd.h>
@@ -13,7 +14,10 @@
 #include "ipc/base/fd.h"
 #include "ipc/base/memory_map.h"
 #include "ipc/base/page.h"
+#include "tests/support/kernel_loader.h"
 #include "tools/bench/bench.h"
+#include "tools/bench/both_sides.h"
+#include "tools/bench/contexts.h"
 
 namespace uarena::bench {
 namespace {
@@ -57,14 +61,21 @@ double touch_all(std::byte* base, const Order& order, unsigned threads) {
   return static_cast<double>(now_ns() - start) / static_cast<double>(share * threads);
 }
 
+// Who answers the faults in an arena.
+enum Answer { served, direct, around };
+
 // An arena of the broker, attached in this process.
 class AttachedArena {
  public:
-  static Result<std::shared_ptr<AttachedArena>> open(const std::string& socket) {
+  static Result<std::shared_ptr<AttachedArena>> open(const std::string& socket, Answer answer) {
     auto arena = std::make_shared<AttachedArena>();
     uarena_attr attr{UARENA_MAP_TYPE_ARENA, 0, 0, kPages, UARENA_F_MMAPABLE, 0};
     int error = uarena_connect(socket.c_str(), &arena->conn_);
-    if (error == 0) error = uarena_create(arena->conn_, "bench.fault", &attr, &arena->info_);
+    const uarena_create_opts opts{sizeof opts, answer == direct ? UARENA_DIRECT : UARENA_SERVED,
+                                  answer == around ? UARENA_AROUND_AUTO : 1};
+    static constexpr const char* kNames[] = {"bench.served", "bench.direct", "bench.around"};
+    if (error == 0)
+      error = uarena_create_with(arena->conn_, kNames[answer], &attr, &opts, &arena->info_);
     if (error == 0) error = uarena_attach(arena->conn_, arena->info_.id, 0, &arena->base_);
     if (error != 0) return fail(-error, "{}", uarena_error());
     return arena;
@@ -103,32 +114,87 @@ Result<double> plain_round(const Order& order, unsigned threads) {
   return touch_all(map->data(), order, threads);
 }
 
-Work served(const char* name, const char* what, const std::string& socket, const Order& order,
-            unsigned threads) {
-  return {name,
-          what,
-          "ns/page",
-          "lower",
-          "memfd",
-          [=]() -> Result<Pair> {
-            auto arena = AttachedArena::open(socket);
-            if (!arena) return std::unexpected(arena.error());
-            return Pair{[=, a = *arena] { return a->round(order, threads); },
-                        [=] { return plain_round(order, threads); }};
-          },
-          true};
+// The live kernel's arena, mapped in this process. A program frees its pages again; to make an
+// arena for each round would have the kernel take the last one apart while the next is measured.
+class KernelArena {
+ public:
+  static Result<std::shared_ptr<KernelArena>> load(const std::string& path) {
+    auto object = read_object(path);
+    if (!object) return std::unexpected(object.error());
+    auto loaded = testing::KernelObject::load(*object);
+    if (!loaded) return std::unexpected(loaded.error());
+    return std::make_shared<KernelArena>(std::move(*loaded));
+  }
+  explicit KernelArena(testing::KernelObject object) : object_(std::move(object)) {}
+
+  Result<double> round(const Order& order) {
+    std::byte* const base = object_.arena()->memory.data();
+    const double ns = touch_all(base, order, 1);
+    bench_range_ctx all{kPages, reinterpret_cast<uint64_t>(base)};
+    const auto freed = object_.program("release")->run(bytes_of(all));
+    if (!freed) return std::unexpected(freed.error());
+    return ns;
+  }
+
+ private:
+  testing::KernelObject object_;
+};
+
+enum class Peer { memfd, kernel, served };
+
+struct Places {
+  std::string socket;
+  std::string bpf_directory;
+};
+
+Work faults(const char* name, const char* what, const Places& places, Answer answer, Peer peer,
+            const Order& order, unsigned threads = 1) {
+  static constexpr const char* kPeers[] = {"memfd", "bpf_arena", "served"};
+  const auto set_up = [=]() -> Result<Pair> {
+    auto arena = AttachedArena::open(places.socket, answer);
+    if (!arena) return std::unexpected(arena.error());
+    Pair pair{[=, a = *arena] { return a->round(order, threads); }, nullptr};
+    switch (peer) {
+      case Peer::memfd:
+        pair.peer = [=] { return plain_round(order, threads); };
+        break;
+      case Peer::kernel: {
+        auto kernel = KernelArena::load(places.bpf_directory + "/bench_alloc_free.bpf.o");
+        if (!kernel) return std::unexpected(kernel.error());
+        pair.peer = [=, k = *kernel] { return k->round(order); };
+        break;
+      }
+      case Peer::served: {
+        auto other = AttachedArena::open(places.socket, served);
+        if (!other) return std::unexpected(other.error());
+        pair.peer = [=, a = *other] { return a->round(order, threads); };
+      }
+    }
+    return pair;
+  };
+  return {name, what, "ns/page", "lower", kPeers[static_cast<size_t>(peer)], set_up, true};
 }
 
 }  // namespace
 
-std::vector<Work> page_works(const std::string& socket) {
+std::vector<Work> page_works(const std::string& socket, const std::string& bpf_directory) {
+  const Places places{socket, bpf_directory};
+  const Order seq = ascending(), random = anywhere();
   return {
-      served("fault.served.seq", "a client touches absent pages in ascending order", socket,
-             ascending(), 1),
-      served("fault.served.random", "a client touches absent pages anywhere in 4 GiB", socket,
-             anywhere(), 1),
-      served("fault.served.2threads", "two threads of a client touch absent pages", socket,
-             ascending(), 2),
+      faults("fault.direct.seq", "a client touches absent pages, and the kernel fills them", places,
+             direct, Peer::kernel, seq),
+      faults("fault.direct.random", "the same anywhere in 4 GiB", places, direct, Peer::kernel,
+             random),
+      faults("fault.served.seq", "a client touches absent pages in ascending order", places, served,
+             Peer::memfd, seq),
+      faults("fault.served.random", "a client touches absent pages anywhere in 4 GiB", places,
+             served, Peer::memfd, random),
+      faults("fault.served.2threads", "two threads of a client touch absent pages", places, served,
+             Peer::memfd, seq, 2),
+      faults("fault.around.seq", "a window of pages for one fault, ascending order", places, around,
+             Peer::kernel, seq),
+      faults("fault.around.random", "the same anywhere in 4 GiB", places, around, Peer::served,
+             random),
   };
 }
 

@@ -149,7 +149,7 @@ Object arena_object() {
                        "who fills an absent page: the broker, which counts and decides (served, "
                        "the default), or the kernel alone (direct; all pages are charged at once)"},
                       {"--fault-around", "auto|N",
-                       "pages that one fault brings: a number, or auto for a window that grows "
+                       "pages that one fault brings: 1 to 512, or auto for a window that grows "
                        "with sequential access; otherwise 1"}},
             .summary = "create an arena",
             .details = "It lives until it is deleted, whatever becomes of its clients.",

@@ -125,6 +125,7 @@ boost::json::object fault_stats_json(const uarena_fault_stats& stats) {
           {"error", json_count(stats.errors)},
           {"denied_by_signal", json_count(stats.signalled)},
           {"denied_by_poison", json_count(stats.poisoned)},
+          {"around", json_count(stats.around)},
           {"unexpected", json_count(stats.unexpected)},
           {"pending", json_count(stats.pending)},
           {"p50_ns", json_count(stats.p50_ns)},
@@ -148,6 +149,7 @@ Lines fault_stats_lines(const uarena_fault_stats& stats) {
                                                  duration(stats.p50_ns), duration(stats.p99_ns),
                                                  duration(stats.p999_ns), duration(stats.max_ns)));
   lines.emplace_back("pending", grouped(stats.pending));
+  if (stats.around != 0) lines.emplace_back("made around", counted(stats.around, "page"));
   if (stats.unexpected != 0) lines.emplace_back("unexpected", counted(stats.unexpected, "message"));
   return lines;
 }
