@@ -132,9 +132,9 @@ TEST_F(CommandErrors, Failed) {
     return words;
   };
   refused(with({"2", "--addr", "0x7e00fffff000"}), {1, ERANGE, "4 GiB"});
-  refused(with({"1", "--fault", "direct"}), {1, EOPNOTSUPP, "direct"});
-  refused(with({"1", "--fault-around", "16"}), {1, EOPNOTSUPP, "fault-around 16"});
-  refused(with({"1", "--fault-around", "auto"}), {1, EOPNOTSUPP, "fault-around auto"});
+  refused(with({"1", "--fault", "direct", "--segv-on-fault"}), {1, EINVAL, "fault is direct"});
+  refused(with({"1", "--fault", "direct", "--fault-around", "16"}), {1, EINVAL, "served faults"});
+  refused(with({"1", "--segv-on-fault", "--fault-around", "auto"}), {1, EINVAL, "fault-around"});
   refused(with({"16", "--addr", fmt::format("{:#x}", base)}), {1, EBUSY, "overlaps the arena at"});
   refused({"prog", "run", "echo"}, {1, EINVAL, "8 bytes of context, 0 were given"});
   refused({"prog", "run", "echo", "--ctx-in", "hex:00"},

@@ -87,7 +87,7 @@ TEST(Run, BadArgumentsAreUsageErrors) {
   expect_usage({"arena", "create", "h", "--pages", "1", "--fault", "lazy"},
                "--fault lazy: allowed are served, direct");
   expect_usage({"arena", "create", "h", "--pages", "1", "--fault-around", "0"},
-               "--fault-around 0: allowed are 1..1048576 or auto");
+               "--fault-around 0: allowed are 1..512 or auto");
   expect_usage({"client", "show", "me"}, "ID me: allowed are 1..0xffffffffffffffff");
   expect_usage({"prog", "run", "3", "--repeat", "1000001"},
                "--repeat 1000001: allowed are 1..1000000");

@@ -51,12 +51,13 @@ TEST(TextFiles, Info) {
   ipc::set_text(arena.cut_off_name, "sum");
   arena.cut_off_why = UARENA_CUT_OFF_LIMIT;
   ipc::set_text(arena.name, "heap");
-  EXPECT_EQ(info_text(arena),
-            "id: 3\nname: heap\nuser_vm_start: 0x7e9000000000\nmap_extra: 0x0\n"
-            "max_entries: 1048576\nmap_flags: 1024\nfault: served\npages_allocated: 17\n"
-            "pages_reserved: 1\nclients: 2\nprograms: 4\nfaults: 5\nblocks: 16\nowner_uid: 1000\n"
-            "cut_off_runs: 2\ncut_off_program: 9\ncut_off_name: sum\ncut_off_ns: 77\ncut_off_why: "
-            "limit\n");
+  EXPECT_EQ(
+      info_text(arena),
+      "id: 3\nname: heap\nuser_vm_start: 0x7e9000000000\nmap_extra: 0x0\n"
+      "max_entries: 1048576\nmap_flags: 1024\nfault: served\nfault_around: 1\npages_allocated: 17\n"
+      "pages_reserved: 1\nclients: 2\nprograms: 4\nfaults: 5\nblocks: 16\nowner_uid: 1000\n"
+      "cut_off_runs: 2\ncut_off_program: 9\ncut_off_name: sum\ncut_off_ns: 77\ncut_off_why: "
+      "limit\n");
 }
 
 TEST(TextFiles, Pages) {
