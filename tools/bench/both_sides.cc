@@ -42,7 +42,7 @@ Result<std::shared_ptr<BothSides>> BothSides::load(const std::string& socket,
   if (!object->arena) return fail(EINVAL, "{} has no arena", path);
   uarena_attr attr{};
   attr.map_type = UARENA_MAP_TYPE_ARENA;
-  attr.map_flags = UARENA_F_MMAPABLE;
+  attr.map_flags = UARENA_F_MMAPABLE | (attach == Attach::exact ? UARENA_F_SEGV_ON_FAULT : 0);
   attr.max_entries = object->maps[*object->arena].max_entries;
   uarena_info arena{};
   const std::string name = fmt::format("bench-{}", ++copies);
@@ -55,7 +55,9 @@ Result<std::shared_ptr<BothSides>> BothSides::load(const std::string& socket,
   both->programs_.resize(static_cast<size_t>(std::max(count, 0)));
   if (count < 0) return fail(-count, "{}", uarena_error());
   if (attach == Attach::no) return both;
-  if (int error = uarena_attach(both->conn_, arena.id, 0, &both->base_); error != 0)
+  if (int error = uarena_attach(both->conn_, arena.id, attach == Attach::exact ? UARENA_EXACT : 0,
+                                &both->base_);
+      error != 0)
     return fail(-error, "{}", uarena_error());
   return both;
 }

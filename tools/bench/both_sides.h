@@ -18,7 +18,7 @@ Result<jit::Object> read_object(const std::string& path);
 
 class BothSides {
  public:
-  enum class Attach { no, yes };
+  enum class Attach { no, yes, exact };  // exact: in a SEGV_ON_FAULT arena
   static Result<std::shared_ptr<BothSides>> load(const std::string& socket, const std::string& path,
                                                  Attach attach = Attach::no);
   BothSides() = default;

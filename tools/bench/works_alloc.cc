@@ -52,8 +52,8 @@ Result<void> keep_a_page(BothSides& both) {
 }
 
 Result<Pair> alloc_free(const std::string& socket, const std::string& path, uint64_t pages,
-                        bool running) {
-  auto both = BothSides::load(socket, path, BothSides::Attach::yes);
+                        bool running, BothSides::Attach attach = BothSides::Attach::yes) {
+  auto both = BothSides::load(socket, path, attach);
   if (!both) return std::unexpected(both.error());
   if (auto kept = keep_a_page(**both); !kept) return std::unexpected(kept.error());
   const uint64_t pairs = std::max<uint64_t>(4, std::min<uint64_t>(1000, kPagesPerWork / pages));
@@ -91,12 +91,12 @@ Result<Pair> present(const std::string& socket, const std::string& path, bool wr
 }
 
 // From a connected socket to a mapping whose first page is there.
-Result<double> attach(const std::string& socket, uint64_t arena) {
+Result<double> attach(const std::string& socket, uint64_t arena, unsigned flags) {
   uarena_conn* conn = nullptr;
   void* base = nullptr;
   const uint64_t start = now_ns();
   int error = uarena_connect(socket.c_str(), &conn);
-  if (error == 0) error = uarena_attach(conn, arena, 0, &base);
+  if (error == 0) error = uarena_attach(conn, arena, flags, &base);
   if (error == 0) *static_cast<volatile char*>(base) = 1;
   const uint64_t ns = now_ns() - start;
   if (error == 0) error = uarena_detach(conn, arena);
@@ -121,9 +121,10 @@ Result<double> map_in_kernel() {
 // An arena that is there for others to attach.
 class Arena {
  public:
-  static Result<std::shared_ptr<Arena>> create(const std::string& socket) {
+  static Result<std::shared_ptr<Arena>> create(const std::string& socket, uint32_t more_flags) {
     auto arena = std::make_shared<Arena>();
-    uarena_attr attr{UARENA_MAP_TYPE_ARENA, 0, 0, kMaxArenaPages, UARENA_F_MMAPABLE, 0};
+    uarena_attr attr{UARENA_MAP_TYPE_ARENA,          0, 0, kMaxArenaPages,
+                     UARENA_F_MMAPABLE | more_flags, 0};
     int error = uarena_connect(socket.c_str(), &arena->conn_);
     if (error == 0) error = uarena_create(arena->conn_, "bench.attach", &attr, &arena->info_);
     if (error != 0) return fail(-error, "{}", uarena_error());
@@ -137,6 +138,11 @@ class Arena {
     uarena_close(conn_);
   }
   uint64_t id() const { return info_.id; }
+  Result<void> allocate_first() {
+    auto* const start = reinterpret_cast<void*>(info_.user_vm_start);
+    if (uarena_alloc(conn_, info_.id, start, 1, -1, 0) == start) return {};
+    return fail(errno, "{}", uarena_error());
+  }
 
  private:
   uarena_conn* conn_ = nullptr;
@@ -154,9 +160,18 @@ std::vector<Work> alloc_works(const std::string& socket, const std::string& bpf_
        "bpf_arena", [=] { return present(socket, object, true); }},
       {"attach.4g", "connect, attach 4 GiB and touch one page", "ns/attach", "lower", "bpf_arena",
        [=]() -> Result<Pair> {
-         auto arena = Arena::create(socket);
+         auto arena = Arena::create(socket, 0);
          if (!arena) return std::unexpected(arena.error());
-         return Pair{[=, a = *arena] { return attach(socket, a->id()); }, map_in_kernel};
+         return Pair{[=, a = *arena] { return attach(socket, a->id(), 0); }, map_in_kernel};
+       }},
+      {"attach.4g.exact", "the same with guards over 4 GiB, and a page that was there", "ns/attach",
+       "lower", "bpf_arena",
+       [=]() -> Result<Pair> {
+         auto arena = Arena::create(socket, UARENA_F_SEGV_ON_FAULT);
+         if (!arena) return std::unexpected(arena.error());
+         if (auto made = (*arena)->allocate_first(); !made) return std::unexpected(made.error());
+         return Pair{[=, a = *arena] { return attach(socket, a->id(), UARENA_EXACT); },
+                     map_in_kernel};
        }},
   };
   for (const bool running : {false, true})
@@ -166,6 +181,11 @@ std::vector<Work> alloc_works(const std::string& socket, const std::string& bpf_
                                : "a program allocates pages in one call and frees them",
                        "ns/pair", "lower", "bpf_arena",
                        [=] { return alloc_free(socket, object, pages, running); }});
+  for (const uint64_t pages : {1, 16, 512})
+    works.push_back({"alloc_free." + std::to_string(pages) + ".exact",
+                     "the same while the client has guards", "ns/pair", "lower", "bpf_arena", [=] {
+                       return alloc_free(socket, object, pages, false, BothSides::Attach::exact);
+                     }});
   for (Work& work : works) work.wakes = true;
   return works;
 }
