@@ -60,25 +60,25 @@ bool alive(int pidfd) {
 
 using StatusText = std::array<char, 8192>;
 
-std::optional<std::string_view> read_text(int directory, const char* path, StatusText& text) {
-  Fd file(::openat(directory, path, O_RDONLY | O_CLOEXEC));
-  if (!file) return std::nullopt;
-  const ssize_t size = ::read(file.get(), text.data(), text.size());
+std::optional<std::string_view> read_text(const Fd& file, StatusText& text) {
+  const ssize_t size = ::pread(file.get(), text.data(), text.size(), 0);
   if (size <= 0) return std::nullopt;
   return std::string_view(text.data(), static_cast<size_t>(size));
 }
 
-std::optional<ThreadStatus> read_status(int task_directory, const char* tid) {
+std::optional<ThreadStatus> read_status(const Fd& file) {
   StatusText buffer;
-  const auto text = read_text(task_directory, fmt::format("{}/status", tid).c_str(), buffer);
+  const auto text = read_text(file, buffer);
   return text ? parse_status(*text) : std::nullopt;
 }
 
 // The thread of this number in our namespace, if it is the one that sees itself as `ptid`.
 std::optional<ClientThread> check_thread(int task_directory, const char* tid, uint32_t ptid) {
-  auto status = read_status(task_directory, tid);
+  Fd file(::openat(task_directory, fmt::format("{}/status", tid).c_str(), O_RDONLY | O_CLOEXEC));
+  auto status = read_status(file);
   if (!status || status->innermost_tid != ptid) return std::nullopt;
   ClientThread found;
+  found.status_file = std::move(file);
   found.tid = static_cast<pid_t>(std::strtol(tid, nullptr, 10));
   found.status = *status;
   return found;
@@ -141,9 +141,14 @@ bool in_our_pid_namespace(const Peer& peer) {
   Fd process(::open(fmt::format("/proc/{}", peer.pid).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!process || !alive(peer.pidfd.get())) return false;
   StatusText buffer;
-  const auto text = read_text(process.get(), "status", buffer);
+  const Fd file(::openat(process.get(), "status", O_RDONLY | O_CLOEXEC));
+  const auto text = read_text(file, buffer);
   const auto line = text ? line_of(*text, "NStgid:") : std::nullopt;
   return column<pid_t>(line, 0) == peer.pid && !column<pid_t>(line, 1);
+}
+
+std::optional<ThreadStatus> status_now(const ClientThread& thread) {
+  return read_status(thread.status_file);
 }
 
 std::optional<ClientThread> find_thread(const Peer& peer, uint32_t ptid) {

@@ -43,8 +43,12 @@ std::optional<ThreadStatus> parse_status(std::string_view text);
 struct ClientThread {
   pid_t tid = 0;  // in our pid namespace
   ThreadStatus status;
-  Fd pidfd;  // of the thread (PIDFD_THREAD), so that a signal can't reach anyone else
+  Fd pidfd;        // of the thread (PIDFD_THREAD), so that a signal can't reach anyone else
+  Fd status_file;  // of the thread, too: it is nobody else's when the thread has ended
 };
+
+// The thread's status now; empty when it has ended.
+std::optional<ThreadStatus> status_now(const ClientThread& thread);
 
 // Empty when the peer is gone or none of its threads has that id (it may belong to a process that
 // merely shares the memory). Reads about three files where broker and client are in the same pid
