@@ -15,11 +15,12 @@
 namespace uarena::uffd {
 namespace {
 
-// A thread that faults in user mode takes a pending SIGSEGV before it can fault again, so it can be
-// seen with one pending only for messages that were under way, which is at most a few in a row. A
-// thread inside a system call (of a descriptor that is not user mode only) never takes it there: it
-// faults again and again.
-constexpr unsigned kDeafAfter = 4;
+// A message may be older than it looks: a signal takes a thread out of its fault, and when it is
+// back it says so in another message. A thread that runs, or is about to take its SIGSEGV, is
+// therefore left alone, and asks again if it still wants the page. In user mode that is over after
+// a few times. A thread inside a system call (of a descriptor that is not user mode only) takes no
+// signal there and faults again and again: after so many times in a row it is believed.
+constexpr unsigned kBelievedAfter = 16;
 // A client with more such threads at a time than this has no claim to the finer distinction.
 constexpr size_t kMostRemembered = 256;
 
@@ -40,16 +41,16 @@ bool is_gone(const Peer& peer) {
 
 }  // namespace
 
-bool SegvSender::is_deaf(uint32_t ptid, bool pending) {
-  if (!pending) {
-    pending_.erase(ptid);
+bool SegvSender::is_under_way(uint32_t ptid, const ThreadStatus& status) {
+  if (status.sleeps && !status.segv_pending) {
+    restless_.erase(ptid);
     return false;
   }
-  const auto found = pending_.find(ptid);
-  if (found == pending_.end() && pending_.size() == kMostRemembered) return true;
-  unsigned& times = found == pending_.end() ? pending_[ptid] : found->second;
-  times = std::min(times + 1, kDeafAfter);
-  return times == kDeafAfter;
+  const auto found = restless_.find(ptid);
+  if (found == restless_.end() && restless_.size() == kMostRemembered) return false;
+  unsigned& times = found == restless_.end() ? restless_[ptid] : found->second;
+  times = std::min(times + 1, kBelievedAfter);
+  return times < kBelievedAfter;
 }
 
 SegvResult SegvSender::poison(Userfaultfd& uffd, uint64_t page) {
@@ -67,11 +68,14 @@ SegvResult SegvSender::poison(Userfaultfd& uffd, uint64_t page) {
 
 SegvResult SegvSender::refuse(Userfaultfd& uffd, const Peer& peer, const Fault& fault) {
   const uint64_t page = fault.address & kPageMask;
-  // The thread sits in the fault, so what its status says stays true until it is signalled.
   const auto thread = find_thread(peer, fault.ptid);
   if (!thread && is_gone(peer)) return SegvResult::gone;
+  if (thread && is_under_way(fault.ptid, thread->status)) {
+    uffd.wake(page, kPageSize);
+    return SegvResult::again;
+  }
   if (!thread || !thread->status.takes_segv() || !thread->status.may_be_signalled_by(peer.uid) ||
-      is_deaf(fault.ptid, thread->status.segv_pending))
+      thread->status.segv_pending)
     return poison(uffd, page);
   switch (outcome_of(Attempt::signal, send_segv(*thread, fault.address))) {
     case Outcome::installed:

@@ -14,6 +14,7 @@
 #include "uffd/peer.h"
 #include "uffd/poisoner.h"
 #include "uffd/resolver.h"
+#include "uffd/thread_identity.h"
 #include "uffd/userfaultfd.h"
 
 namespace uarena::uffd {
@@ -26,17 +27,17 @@ enum class SegvResult {
   failed,     // none of it worked; the thread waits until it is killed
 };
 
-// One per client: it remembers who was signalled and did not listen. One thread at a time.
+// One per client: it remembers who was on its way out of a fault. One thread at a time.
 class SegvSender {
  public:
   SegvResult refuse(Userfaultfd& uffd, const Peer& peer, const Fault& fault);
 
  private:
   SegvResult poison(Userfaultfd& uffd, uint64_t page);
-  bool is_deaf(uint32_t ptid, bool pending);
+  bool is_under_way(uint32_t ptid, const ThreadStatus& status);
 
-  // Threads that had a SIGSEGV pending when they faulted again, and how often in a row.
-  std::unordered_map<uint32_t, unsigned> pending_;
+  // Threads that were seen out of their fault or with a SIGSEGV pending, and how often in a row.
+  std::unordered_map<uint32_t, unsigned> restless_;
   Poisoner poisoner_;
 };
 
