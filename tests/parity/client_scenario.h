@@ -45,9 +45,9 @@ class ClientScenario : public ::testing::Test {
   // What a new client's `body` returns; its own value-initialised type, and a failure of the test,
   // where it ended otherwise.
   template <typename Body>
-  auto in_client(Body&& body) {
+  auto in_client(Body&& body, unsigned long clone_flags = 0) {
     using Seen = decltype(body(Mapped{}));
-    Child client([&](Line& line) { line.send(body(side_->map_again())); });
+    Child client([&](Line& line) { line.send(body(side_->map_again())); }, clone_flags);
     const auto seen = client.line().template receive<Seen>();
     EXPECT_EQ(describe(client.wait()), "exited 0");
     return seen.value_or(Seen{});
@@ -63,6 +63,12 @@ class ClientScenario : public ::testing::Test {
       else
         side_->run("free_pages", side_->at(page), 1);
     return bits;
+  }
+  // Every client but this process has gone, and the broker has noticed.
+  void expect_nobody_left() {
+    if constexpr (!Side::kKernels) {
+      EXPECT_TRUE(eventually([&] { return side_->stat().clients == 1; }));
+    }
   }
   uint64_t peek(uint64_t page) { return side_->run("peek", side_->at(page), 0); }
   // Others go on as before: this process has the arena mapped, too.

@@ -3,6 +3,7 @@
 // memory file, and may change it like any other: what it loses is its own, the arena, its truth and
 // everybody else stay as they are, and detaching and attaching again makes it whole.
 #include "tests/parity/client_scenario.h"
+#include "tests/parity/in_child.h"
 
 namespace uarena::testing {
 namespace {
@@ -168,13 +169,25 @@ TYPED_TEST(Remapping, MadviseRemoveTakesTheBytesAndNotThePage) {
 }
 
 // What keeps the arena from children and core dumps was the client's choice, and it can take it
-// back; of the kernel's the first alone.
+// back; of the kernel's the first alone. A child then has a mapping that nobody answers for, which
+// the kernel fills.
 TYPED_TEST(Remapping, MadviseDoforkAndDodump) {
-  const auto seen = this->in_client([&](const Mapped& mapped) {
-    return std::pair(error_of(::madvise(mapped.base, kLength, MADV_DOFORK)),
-                     error_of(::madvise(mapped.base, kLength, MADV_DODUMP)));
+  struct Seen {
+    int fork, dump, child;
+  };
+  const Seen seen = this->in_client([&](const Mapped& mapped) {
+    Seen now{};
+    now.fork = error_of(::madvise(mapped.base, kLength, MADV_DOFORK));
+    now.dump = error_of(::madvise(mapped.base, kLength, MADV_DODUMP));
+    if (!TypeParam::kKernels)
+      now.child = in_child([&] { return store_page(mapped.base, 5) == kFine ? 0 : 1; });
+    return now;
   });
-  EXPECT_EQ(seen, std::pair(0, this->ours(0)));
+  EXPECT_EQ(seen.fork, 0);
+  EXPECT_EQ(seen.dump, this->ours(0));
+  EXPECT_EQ(seen.child, 0);
+  EXPECT_EQ(this->taken(), TypeParam::kKernels ? 0u : 1u << 5);
+  this->expect_others_served();
 }
 
 TYPED_TEST(Remapping, MprotectOfAPart) {
