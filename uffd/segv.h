@@ -23,21 +23,24 @@ enum class SegvResult {
   signalled,  // the thread has its SIGSEGV
   poisoned,   // blocked, ignored, not permitted, or no such thread: SIGBUS, soon
   gone,       // the thread or its process is no more
-  again,      // not now: the thread looks again and is refused again
+  again,      // not now: the thread is asked to look again, and is refused if it does
   failed,     // none of it worked; the thread waits until it is killed
 };
 
-// One per client: it remembers who was on its way out of a fault. One thread at a time.
+// One per client: it remembers whom it has told what. One thread at a time.
 class SegvSender {
  public:
   SegvResult refuse(Userfaultfd& uffd, const Peer& peer, const Fault& fault);
 
  private:
   SegvResult poison(Userfaultfd& uffd, uint64_t page);
-  bool is_under_way(uint32_t ptid, const ThreadStatus& status);
+  bool is_to_be_asked(const Fault& fault, const ThreadStatus& status);
 
-  // Threads that were seen out of their fault or with a SIGSEGV pending, and how often in a row.
-  std::unordered_map<uint32_t, unsigned> restless_;
+  struct Recent {
+    uint64_t told = 0;   // the address of its last SIGSEGV, until it has been asked about it
+    unsigned asked = 0;  // times in a row that it was seen out of its fault or with one pending
+  };
+  std::unordered_map<uint32_t, Recent> recent_;  // by ptid
   Poisoner poisoner_;
 };
 
