@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <utility>
 
 #include "ipc/base/page.h"
 #include "uffd/outcome.h"
@@ -15,12 +16,10 @@
 namespace uarena::uffd {
 namespace {
 
-// A thread that faults in user mode takes a pending SIGSEGV before it can fault again, so it can be
-// seen with one pending only for messages that were under way, which is at most a few in a row. A
-// thread inside a system call (of a descriptor that is not user mode only) never takes it there: it
-// faults again and again.
-constexpr unsigned kDeafAfter = 4;
-// A client with more such threads at a time than this has no claim to the finer distinction.
+// A thread inside a system call (of a descriptor that is not user mode only) takes no signal there,
+// and faults again and again with one pending: after so many times in a row it is not asked again.
+constexpr unsigned kBelievedAfter = 16;
+// Of a client that has more such threads the oldest are as good as the newest: all are forgotten.
 constexpr size_t kMostRemembered = 256;
 
 int send_segv(const ClientThread& thread, uint64_t address) {
@@ -40,16 +39,21 @@ bool is_gone(const Peer& peer) {
 
 }  // namespace
 
-bool SegvSender::is_deaf(uint32_t ptid, bool pending) {
-  if (!pending) {
-    pending_.erase(ptid);
-    return false;
+// A message may be older than it looks: a signal takes a thread out of its fault, and when it is
+// back it says so in another message. Then the first has been answered by a SIGSEGV, and by the
+// time of the second the thread is in its handler or somewhere else. So a thread that runs, or is
+// about to take its SIGSEGV, or has been told of this very address, is asked whether it still wants
+// the page: it is woken, and faults again if it does.
+bool SegvSender::is_to_be_asked(const Fault& fault, const ThreadStatus& status) {
+  if (recent_.size() == kMostRemembered && !recent_.contains(fault.ptid)) recent_.clear();
+  Recent& recent = recent_[fault.ptid];
+  const bool told = std::exchange(recent.told, 0) == fault.address;
+  if (status.sleeps && !status.segv_pending) {
+    recent.asked = 0;
+    return told;
   }
-  const auto found = pending_.find(ptid);
-  if (found == pending_.end() && pending_.size() == kMostRemembered) return true;
-  unsigned& times = found == pending_.end() ? pending_[ptid] : found->second;
-  times = std::min(times + 1, kDeafAfter);
-  return times == kDeafAfter;
+  recent.asked = std::min(recent.asked + 1, kBelievedAfter);
+  return recent.asked < kBelievedAfter;
 }
 
 SegvResult SegvSender::poison(Userfaultfd& uffd, uint64_t page) {
@@ -67,14 +71,18 @@ SegvResult SegvSender::poison(Userfaultfd& uffd, uint64_t page) {
 
 SegvResult SegvSender::refuse(Userfaultfd& uffd, const Peer& peer, const Fault& fault) {
   const uint64_t page = fault.address & kPageMask;
-  // The thread sits in the fault, so what its status says stays true until it is signalled.
   const auto thread = find_thread(peer, fault.ptid);
   if (!thread && is_gone(peer)) return SegvResult::gone;
+  if (thread && is_to_be_asked(fault, thread->status)) {
+    uffd.wake(page, kPageSize);
+    return SegvResult::again;
+  }
   if (!thread || !thread->status.takes_segv() || !thread->status.may_be_signalled_by(peer.uid) ||
-      is_deaf(fault.ptid, thread->status.segv_pending))
+      thread->status.segv_pending)
     return poison(uffd, page);
   switch (outcome_of(Attempt::signal, send_segv(*thread, fault.address))) {
     case Outcome::installed:
+      recent_[fault.ptid].told = fault.address;
       return SegvResult::signalled;
     case Outcome::discarded:
       return SegvResult::gone;

@@ -14,6 +14,7 @@
 #include "uffd/peer.h"
 #include "uffd/poisoner.h"
 #include "uffd/resolver.h"
+#include "uffd/thread_identity.h"
 #include "uffd/userfaultfd.h"
 
 namespace uarena::uffd {
@@ -22,21 +23,24 @@ enum class SegvResult {
   signalled,  // the thread has its SIGSEGV
   poisoned,   // blocked, ignored, not permitted, or no such thread: SIGBUS, soon
   gone,       // the thread or its process is no more
-  again,      // not now: the thread looks again and is refused again
+  again,      // not now: the thread is asked to look again, and is refused if it does
   failed,     // none of it worked; the thread waits until it is killed
 };
 
-// One per client: it remembers who was signalled and did not listen. One thread at a time.
+// One per client: it remembers whom it has told what. One thread at a time.
 class SegvSender {
  public:
   SegvResult refuse(Userfaultfd& uffd, const Peer& peer, const Fault& fault);
 
  private:
   SegvResult poison(Userfaultfd& uffd, uint64_t page);
-  bool is_deaf(uint32_t ptid, bool pending);
+  bool is_to_be_asked(const Fault& fault, const ThreadStatus& status);
 
-  // Threads that had a SIGSEGV pending when they faulted again, and how often in a row.
-  std::unordered_map<uint32_t, unsigned> pending_;
+  struct Recent {
+    uint64_t told = 0;   // the address of its last SIGSEGV, until it has been asked about it
+    unsigned asked = 0;  // times in a row that it was seen out of its fault or with one pending
+  };
+  std::unordered_map<uint32_t, Recent> recent_;  // by ptid
   Poisoner poisoner_;
 };
 

@@ -116,6 +116,7 @@ std::optional<ClientThread> searched(int task_directory, uint32_t ptid) {
 }  // namespace
 
 std::optional<ThreadStatus> parse_status(std::string_view text) {
+  const auto state = line_of(text, "State:\t");
   const auto tid = column<uint32_t>(line_of(text, "NSpid:"), -1);
   const auto tgid = column<uint32_t>(line_of(text, "NStgid:"), -1);
   const auto real = column<uid_t>(line_of(text, "Uid:"), 0);
@@ -124,10 +125,12 @@ std::optional<ThreadStatus> parse_status(std::string_view text) {
   const auto blocked = column<uint64_t>(line_of(text, "SigBlk:"), 0, 16);
   const auto ignored = column<uint64_t>(line_of(text, "SigIgn:"), 0, 16);
   const auto caught = column<uint64_t>(line_of(text, "SigCgt:"), 0, 16);
-  if (!tid || !tgid || !real || !saved || !pending || !blocked || !ignored || !caught)
+  if (!state || state->empty() || !tid || !tgid || !real || !saved || !pending || !blocked ||
+      !ignored || !caught)
     return std::nullopt;
   return ThreadStatus{.innermost_tid = *tid,
                       .innermost_tgid = *tgid,
+                      .sleeps = state->front() == 'S' || state->front() == 'D',
                       .real_uid = *real,
                       .saved_uid = *saved,
                       .segv_pending = (*pending & kSegvBit) != 0,

@@ -19,6 +19,7 @@ namespace uarena::uffd {
 struct ThreadStatus {
   uint32_t innermost_tid = 0;   // last number of NSpid: the id that the thread itself sees
   uint32_t innermost_tgid = 0;  // last of NStgid; 1 is the init of its pid namespace
+  bool sleeps = false;          // as in a fault: it neither runs nor is it stopped
   uid_t real_uid = 0;
   uid_t saved_uid = 0;
   bool segv_pending = false;

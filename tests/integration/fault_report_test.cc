@@ -77,7 +77,7 @@ TEST_F(FaultReport, ServedAndRefused) {
   touch(*writer, "read 3");  // is there: no fault
   const auto refused = careful("strict");
   denied(*refused, "read 5");
-  denied(*refused, "write 5 1");
+  denied(*refused, "write 6 1");
   ASSERT_TRUE(eventually([&] { return has("arena", "heap", "installed", 2); }));
   ASSERT_TRUE(eventually([&] { return has("arena", "strict", "denied", 2); }));
 

@@ -8,49 +8,15 @@
 #include <unistd.h>
 
 #include <chrono>
-#include <csetjmp>
 #include <csignal>
-#include <optional>
 
-#include "ipc/client/include/uarena.h"
-#include "tests/bpf/contexts.h"
+#include "tests/parity/arena_sides.h"
 #include "tests/parity/in_child.h"
-#include "tests/support/bpf_objects.h"
-#include "tests/support/broker_process.h"
-#include "tests/support/kernel_loader.h"
 
 namespace uarena::testing {
 namespace {
 
-constexpr uint32_t kPages = 16;
-constexpr uint64_t kLength = kPages * kPageSize;
-constexpr uint64_t kStart = 0x7e9300003000;
 constexpr uint32_t kSegv = kBpfFMmapable | kBpfFSegvOnFault;
-
-void* pointer(uint64_t address) { return reinterpret_cast<void*>(address); }
-
-// Writes one byte; the signal that it came to, if any. The handler leaves by a jump, as programs
-// do.
-std::optional<siginfo_t> touch(uint64_t address) {
-  static sigjmp_buf back;
-  static siginfo_t seen;
-  struct sigaction action{};
-  struct sigaction segv{};
-  struct sigaction bus{};
-  action.sa_flags = SA_SIGINFO;
-  action.sa_sigaction = [](int, siginfo_t* info, void*) {
-    seen = *info;
-    siglongjmp(back, 1);
-  };
-  ::sigaction(SIGSEGV, &action, &segv);
-  ::sigaction(SIGBUS, &action, &bus);
-  const bool faulted = sigsetjmp(back, 1) != 0;
-  if (!faulted) *static_cast<volatile uint8_t*>(pointer(address)) = 1;
-  ::sigaction(SIGSEGV, &segv, nullptr);
-  ::sigaction(SIGBUS, &bus, nullptr);
-  if (!faulted) return std::nullopt;
-  return seen;
-}
 
 // The errno of write(2) from these bytes and of read(2) into them.
 std::pair<int, int> system_calls(uint64_t address) {
@@ -73,87 +39,6 @@ bool mapped(uint64_t address) {
   return ::mincore(pointer(address), kPageSize, &resident) == 0;
 }
 
-// An arena of kPages pages, mapped in this process, with the programs of kfuncs.bpf.c.
-class KernelSide {
- public:
-  explicit KernelSide(uint32_t flags) {
-    KernelLoadOptions options;
-    options.arena_pages = kPages;
-    options.arena_flags = flags;
-    options.arena_map_extra = kStart;
-    auto loaded = KernelObject::load(load_bpf_object("kfuncs"), options);
-    if (!loaded) throw std::runtime_error(loaded.error().message);
-    object_ = std::move(*loaded);
-  }
-  static constexpr const char* kName = "kernel";
-  static constexpr int kSignalCode = SEGV_MAPERR;
-  uint64_t at(uint64_t page) const { return object_.arena_address() + page * kPageSize; }
-  uint64_t run(const char* program, uint64_t address, uint32_t pages) {
-    kfunc_ctx context{address, pages, -1, 0, 0};
-    if (!object_.program(program)->run(context)) throw std::runtime_error(program);
-    return context.result;
-  }
-
- private:
-  KernelObject object_;
-};
-
-class OurSide {
- public:
-  explicit OurSide(uint32_t flags, unsigned attach_flags = 0) : attach_flags_(attach_flags) {
-    check(uarena_connect(broker_.socket().c_str(), &connection_));
-    const uarena_attr attr{kBpfMapTypeArena, 0, 0, kPages, flags, 0};
-    check(uarena_create(connection_, "ours", &attr, &info_));
-    const std::string path = std::string(UARENA_BPF_DIR) + "/kfuncs.bpf.o";
-    programs_.resize(16);
-    const int count =
-        uarena_prog_load(connection_, path.c_str(), info_.id, programs_.data(), programs_.size());
-    check(count);
-    programs_.resize(static_cast<size_t>(count));
-    void* base = nullptr;
-    check(uarena_attach(connection_, info_.id, attach_flags_, &base));
-  }
-  ~OurSide() { uarena_close(connection_); }
-  OurSide(const OurSide&) = delete;
-  OurSide& operator=(const OurSide&) = delete;
-
-  static constexpr const char* kName = "uarena";
-  static constexpr int kSignalCode = SI_SIGIO;
-  uint64_t at(uint64_t page) const { return info_.user_vm_start + page * kPageSize; }
-  uint64_t run(const std::string& program, uint64_t address, uint32_t pages) {
-    kfunc_ctx context{address, pages, -1, 0, 0};
-    int32_t result = -1;
-    for (const uarena_prog& loaded : programs_)
-      if (loaded.name == program)
-        check(uarena_prog_run(connection_, loaded.id, &context, sizeof context, &result, nullptr));
-    if (result != 0) throw std::runtime_error(program);
-    return context.result;
-  }
-  unsigned attach_flags() const { return attach_flags_; }
-  const std::string& socket() const { return broker_.socket(); }
-  uint64_t id() const { return info_.id; }
-  bool syscalls_served() const { return uarena_syscalls_served(connection_, info_.id) == 1; }
-
- private:
-  static void check(int result) {
-    if (result < 0) throw std::runtime_error(uarena_error());
-  }
-  unsigned attach_flags_;
-  BrokerProcess broker_;
-  uarena_conn* connection_ = nullptr;
-  uarena_info info_{};
-  std::vector<uarena_prog> programs_;
-};
-
-// With guards: the kernel's own signal.
-class ExactSide : public OurSide {
- public:
-  explicit ExactSide(uint32_t flags)
-      : OurSide(flags, (flags & kBpfFSegvOnFault) != 0 ? UARENA_EXACT : 0) {}
-  static constexpr const char* kName = "exact";
-  static constexpr int kSignalCode = SEGV_MAPERR;
-};
-
 class Mapping : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -164,13 +49,6 @@ class Mapping : public ::testing::Test {
 template <typename Side>
 class Touch : public Mapping {};
 using Sides = ::testing::Types<KernelSide, OurSide, ExactSide>;
-class SideName {
- public:
-  template <typename Side>
-  static std::string GetName(int) {
-    return Side::kName;
-  }
-};
 TYPED_TEST_SUITE(Touch, Sides, SideName);
 
 TYPED_TEST(Touch, AChildHasNoMapping) {  // K22

@@ -20,6 +20,7 @@ using testing::Line;
 
 constexpr const char* kStatus =
     "Name:\tevil NSpid:\t77\n"
+    "State:\tS (sleeping)\n"
     "Uid:\t1000\t0\t1001\t0\n"
     "NStgid:\t4711\t1\n"
     "NSpid:\t4712\t8\t2\n"
@@ -33,6 +34,7 @@ TEST(ParseStatus, TakesLastIdsAndTheBitOfSigsegv) {
   ASSERT_TRUE(status);
   EXPECT_EQ(status->innermost_tid, 2u);
   EXPECT_EQ(status->innermost_tgid, 1u);
+  EXPECT_TRUE(status->sleeps);
   EXPECT_EQ(status->real_uid, 1000u);
   EXPECT_EQ(status->saved_uid, 1001u);
   EXPECT_TRUE(status->segv_pending);
@@ -44,7 +46,7 @@ TEST(ParseStatus, TakesLastIdsAndTheBitOfSigsegv) {
 TEST(ParseStatus, EveryLineIsNeeded) {
   const std::string whole = kStatus;
   for (const char* key :
-       {"Uid:", "NStgid:", "\nNSpid:", "SigPnd:", "SigBlk:", "SigIgn:", "SigCgt:"}) {
+       {"State:", "Uid:", "NStgid:", "\nNSpid:", "SigPnd:", "SigBlk:", "SigIgn:", "SigCgt:"}) {
     std::string text = whole;
     text.replace(text.find(key) + 1, 1, "#");
     EXPECT_FALSE(parse_status(text)) << key;
