@@ -56,6 +56,47 @@ bool SegvSender::is_to_be_asked(const Fault& fault, const ThreadStatus& status) 
   return recent.asked < kBelievedAfter;
 }
 
+std::deque<ClientThread>::iterator SegvSender::find_known(uint32_t ptid) {
+  return std::ranges::find(known_, ptid,
+                           [](const ClientThread& thread) { return thread.status.innermost_tid; });
+}
+
+// The descriptors of a thread that was found before are that thread's for ever, so one read tells
+// how it stands now.
+const ClientThread* SegvSender::look_at(const Peer& peer, uint32_t ptid) {
+  if (const auto known = find_known(ptid); known != known_.end()) {
+    if (const auto status = status_now(*known)) {
+      known->status = *status;
+      return &*known;
+    }
+    known_.erase(known);  // it has ended, and another may have its number
+  }
+  auto found = find_thread(peer, ptid);
+  if (!found) return nullptr;
+  if (known_.size() == kMostKnown) known_.pop_front();
+  return &known_.emplace_back(std::move(*found));
+}
+
+// A thread that sits in its fault is told at once, and looked at afterwards, while it is on its way
+// to the handler. Where SIGSEGV is ignored then, or blocked and pending, it may not have taken it,
+// or it has, and changed that since. So it is woken: if it is still there it asks again, and is
+// looked at first.
+std::optional<SegvResult> SegvSender::tell_at_once(Userfaultfd& uffd, const Fault& fault) {
+  const auto known = find_known(fault.ptid);
+  if (known == known_.end()) return std::nullopt;
+  const auto recent = recent_.find(fault.ptid);
+  if (recent == recent_.end() || recent->second.doubted || recent->second.told == fault.address)
+    return std::nullopt;
+  if (!sleeps_in_user_mode(*known) || send_segv(*known, fault.address) != 0) return std::nullopt;
+  recent->second.told = fault.address;
+  const auto status = status_now(*known);
+  if (!status || status->takes_segv() || (status->segv_blocked && !status->segv_pending))
+    return SegvResult::signalled;
+  recent->second = {.doubted = true};
+  uffd.wake(fault.address & kPageMask, kPageSize);
+  return SegvResult::again;
+}
+
 SegvResult SegvSender::poison(Userfaultfd& uffd, uint64_t page) {
   switch (poisoner_.poison(uffd, page)) {
     case Poisoner::Answer::taken:
@@ -70,19 +111,21 @@ SegvResult SegvSender::poison(Userfaultfd& uffd, uint64_t page) {
 }
 
 SegvResult SegvSender::refuse(Userfaultfd& uffd, const Peer& peer, const Fault& fault) {
+  if (const auto told = tell_at_once(uffd, fault)) return *told;
   const uint64_t page = fault.address & kPageMask;
-  const auto thread = find_thread(peer, fault.ptid);
-  if (!thread && is_gone(peer)) return SegvResult::gone;
-  if (thread && is_to_be_asked(fault, thread->status)) {
+  const ClientThread* thread = look_at(peer, fault.ptid);
+  if (thread == nullptr && is_gone(peer)) return SegvResult::gone;
+  if (thread != nullptr && is_to_be_asked(fault, thread->status)) {
     uffd.wake(page, kPageSize);
     return SegvResult::again;
   }
-  if (!thread || !thread->status.takes_segv() || !thread->status.may_be_signalled_by(peer.uid) ||
-      thread->status.segv_pending)
+  if (thread == nullptr || !thread->status.takes_segv() ||
+      !thread->status.may_be_signalled_by(peer.uid) || thread->status.segv_pending)
     return poison(uffd, page);
   switch (outcome_of(Attempt::signal, send_segv(*thread, fault.address))) {
     case Outcome::installed:
       recent_[fault.ptid].told = fault.address;
+      recent_[fault.ptid].doubted = false;
       return SegvResult::signalled;
     case Outcome::discarded:
       return SegvResult::gone;

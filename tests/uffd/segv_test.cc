@@ -125,6 +125,34 @@ TEST_F(Refused, WithoutHandlerItDiesBySigsegv) {
   EXPECT_EQ(results_[SegvResult::signalled], 1);
 }
 
+// A thread that was told before is told at once, so it is seen later that it does not listen.
+class ListenedOnce : public Refused, public ::testing::WithParamInterface<bool> {};
+
+TEST_P(ListenedOnce, AndDoesNotAgain) {
+  start([](Line& line) {
+    line.send(touch_caught(kTouched, true));
+    line.send(touch_caught(kTouched + kPageSize, true));
+    default_signals();
+    GetParam() ? block_segv() : ignore_segv();
+    store(kTouched + 2 * kPageSize, 1);
+  });
+  refuse_until_end();
+  for (int touch = 0; touch < 2; ++touch) {
+    const auto report = child_->line().receive<SegvReport>();
+    ASSERT_TRUE(report);
+    EXPECT_EQ(report->signal, SIGSEGV);
+    EXPECT_EQ(report->calls, 1);
+  }
+  EXPECT_EQ(describe(child_->wait()), "killed by SIGBUS");
+  // The second may be seen as one that does not listen, since it does not any more by then.
+  EXPECT_GE(results_[SegvResult::signalled], 1);
+  EXPECT_GE(results_[SegvResult::poisoned], 1);
+}
+
+INSTANTIATE_TEST_SUITE_P(Segv, ListenedOnce, ::testing::Bool(), [](const auto& param) {
+  return std::string(param.param ? "Blocked" : "Ignored");
+});
+
 TEST_F(Refused, IgnoredEndsBySigbusAndDoesNotSpin) {
   start([](Line&) {
     ignore_segv();
