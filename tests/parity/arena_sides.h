@@ -101,7 +101,9 @@ class KernelSide {
 
 class OurSide {
  public:
-  explicit OurSide(uint32_t flags = kBpfFMmapable, uint32_t fault = UARENA_SERVED) {
+  explicit OurSide(uint32_t flags = kBpfFMmapable, uint32_t fault = UARENA_SERVED,
+                   unsigned attach_flags = 0)
+      : attach_flags_(attach_flags) {
     check(uarena_connect(broker_.socket().c_str(), &connection_));
     const uarena_attr attr{kBpfMapTypeArena, 0, 0, kPages, flags, kStart};
     uarena_create_opts options{};
@@ -115,7 +117,7 @@ class OurSide {
     check(count);
     programs_.resize(static_cast<size_t>(count));
     void* base = nullptr;
-    check(uarena_attach(connection_, info_.id, 0, &base));
+    check(uarena_attach(connection_, info_.id, attach_flags_, &base));
   }
   ~OurSide() { uarena_close(connection_); }
   OurSide(const OurSide&) = delete;
@@ -144,13 +146,14 @@ class OurSide {
     Mapped mapped;
     check(uarena_connect(socket().c_str(), &mapped.connection));
     void* base = nullptr;
-    check(uarena_attach(mapped.connection, id(), 0, &base));
+    check(uarena_attach(mapped.connection, id(), attach_flags_, &base));
     mapped.base = static_cast<char*>(base);
     return mapped;
   }
   int unmap(const Mapped& mapped) const { return uarena_detach(mapped.connection, id()); }
 
   BrokerProcess& broker() { return broker_; }
+  unsigned attach_flags() const { return attach_flags_; }
   const std::string& socket() const { return broker_.socket(); }
   uint64_t id() const { return info_.id; }
   bool syscalls_served() const { return uarena_syscalls_served(connection_, info_.id) == 1; }
@@ -164,6 +167,7 @@ class OurSide {
   static void check(int result) {
     if (result < 0) throw std::runtime_error(uarena_error());
   }
+  unsigned attach_flags_;
   BrokerProcess broker_;
   uarena_conn* connection_ = nullptr;
   uarena_info info_{};
@@ -203,6 +207,15 @@ class DirectSide : public OurSide {
   explicit DirectSide(uint32_t flags = kBpfFMmapable) : OurSide(flags, UARENA_DIRECT) {}
   static constexpr const char* kName = "direct";
   static std::optional<std::string> unavailable() { return std::nullopt; }
+};
+
+// With guards: the kernel's own signal.
+class ExactSide : public OurSide {
+ public:
+  explicit ExactSide(uint32_t flags)
+      : OurSide(flags, UARENA_SERVED, (flags & kBpfFSegvOnFault) != 0 ? UARENA_EXACT : 0) {}
+  static constexpr const char* kName = "exact";
+  static constexpr int kSignalCode = SEGV_MAPERR;
 };
 
 class SideName {
