@@ -67,6 +67,17 @@ TYPED_TEST(Locking, MlockallWhenItIsAttached) {
   this->expect_others_served();
 }
 
+// What is mapped already is none of the future's.
+TYPED_TEST(Locking, MlockallForWhatComesAfterwards) {
+  if (!this->kFewMappings) GTEST_SKIP() << "a sanitizer's shadow can't be locked";
+  const auto seen = this->in_client([&](const Mapped& mapped) {
+    const int result = error_of(::mlockall(MCL_FUTURE));
+    return std::pair(result, store_page(mapped.base, 2));
+  });
+  EXPECT_EQ(seen, std::pair(0, kFine));
+  EXPECT_EQ(this->taken(), 1u << 2);
+}
+
 TYPED_TEST(Locking, MlockallBeforeItAttaches) {
   if (!this->kFewMappings) GTEST_SKIP() << "a sanitizer's shadow can't be locked";
   const auto seen = this->in_client([&](Mapped mapped) {

@@ -4,12 +4,15 @@
 #include <gmock/gmock.h>
 #include <poll.h>
 #include <sched.h>
+#include <sys/mman.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <map>
+#include <new>
 #include <thread>
 
 #include "tests/uffd/child.h"
@@ -103,6 +106,59 @@ TEST_F(Refused, HandlerThatReturnsIsAskedAgain) {
   EXPECT_EQ(results_[SegvResult::signalled], 4);
   EXPECT_EQ(results_[SegvResult::again], 3);  // whether it means it
   EXPECT_EQ(results_.size(), 2u);
+}
+
+// A signal has taken it out of the fault, to a handler in which SIGSEGV is blocked. Nothing may
+// come of that: it faults again afterwards, and then it is told.
+TEST_F(Refused, WhoHasLeftItsFaultIsLeftAlone) {
+  struct Flags {
+    std::atomic<bool> inside, release;
+  };
+  void* shared =
+      ::mmap(nullptr, kPageSize, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  ASSERT_NE(shared, MAP_FAILED);
+  static Flags* flags;
+  flags = new (shared) Flags();
+  start([](Line& line) {
+    struct sigaction action{};
+    action.sa_handler = [](int) {
+      flags->inside = true;
+      while (!flags->release) {
+      }
+    };
+    ::sigaddset(&action.sa_mask, SIGSEGV);
+    ::sigaction(SIGUSR1, &action, nullptr);
+    report_touch(line, true);
+  });
+  const auto fault = next_fault();
+  ASSERT_TRUE(fault);
+  child_->kill(SIGUSR1);
+  ASSERT_TRUE(eventually([] { return flags->inside.load(); }));
+  EXPECT_EQ(sender_.refuse(uffd_, peer_, *fault), SegvResult::again);
+  flags->release = true;
+  refuse_until_end();
+  const auto report = child_->line().receive<SegvReport>();
+  ASSERT_TRUE(report);
+  EXPECT_EQ(report->signal, SIGSEGV);
+  EXPECT_EQ(report->address, kTouched);
+  EXPECT_EQ(results_, (std::map<SegvResult, int>{{SegvResult::signalled, 1}}));
+  ::munmap(shared, kPageSize);
+}
+
+// Its second message of one access, read when the first was answered, brings no second signal.
+TEST_F(Refused, AnOldMessageIsNoSecondSignal) {
+  start([](Line& line) {
+    report_touch(line, false);
+    default_signals();  // where it would end it
+    line.wait_go();
+  });
+  const auto fault = next_fault();
+  ASSERT_TRUE(fault);
+  EXPECT_EQ(sender_.refuse(uffd_, peer_, *fault), SegvResult::signalled);
+  ASSERT_TRUE(child_->line().receive<SegvReport>());
+  EXPECT_EQ(sender_.refuse(uffd_, peer_, *fault), SegvResult::again);
+  child_->line().go();
+  EXPECT_EQ(describe(child_->wait()), "exited 0");
 }
 
 TEST_F(Refused, SecondThread) {
