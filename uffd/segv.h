@@ -22,8 +22,7 @@ enum class SegvResult {
   signalled,  // the thread has its SIGSEGV
   poisoned,   // blocked, ignored, not permitted, or no such thread: SIGBUS, soon
   gone,       // the thread or its process is no more
-  again,      // not now: the thread looks again and is refused again
-  failed,     // none of it worked; the thread waits until it is killed
+  again,      // nothing can be done now: the thread looks again and is refused again
 };
 
 // One per client: it remembers who was signalled and did not listen. One thread at a time.

@@ -10,7 +10,7 @@ constexpr NotAsked kRows[] = {
     {"K11", "where the kernel reserves addresses shows nowhere; kernel_view_test has ours"},
     {"K12", "K37 asks for the zeros; who is charged is quota_test's"},
     {"K28", "K16 shows why it can't arise here"},
-    {"K31", "the kernel's needs a machine without memory; ours: hostile_memory_test"},
+    {"K31", "the kernel's needs a machine without memory; ours: no_memory_test"},
     {"K32", "7.x, and can't arise here"},
     {"K39", "6.18 puts pages into its tree there that the arena does not have"},
     {"K42-K43", "a rule of the verifier in 6.18: parity_verifier_cases_test"},
