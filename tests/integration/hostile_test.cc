@@ -258,6 +258,54 @@ TEST_F(Hostile, PunchesAndWritesTheMemoryFile) {
   ASSERT_TRUE(freed) << freed.error().error.message;
 }
 
+// A second mapping of the file, of which no userfaultfd knows: pages come to be that nobody has
+// allocated, and others go. The command says how many; the arena's truth stays what it was.
+TEST_F(Hostile, MapsTheMemoryFileAgain) {
+  RawClient client(broker_.socket());
+  const Fd file = attach(client);
+  auto channel = client.run_channel();
+  ASSERT_TRUE(channel);
+  RawClient run(std::move(channel->fds.at(0)));
+  const auto alloc = [&](uint32_t page, uint32_t count) {
+    uarena_page_op op{};
+    op.arena_id = info_.id;
+    op.addr = info_.user_vm_start + page * kPageSize;
+    op.page_cnt = count;
+    op.node_id = -1;
+    return run.ask<uarena_page_op_reply>(UARENA_MSG_PAGE_ALLOC, op)->body.addr != 0;
+  };
+  const auto shown = [&] {
+    const RunOutput output = run_command(
+        {UARENA_BIN_DIR "/uarena", "--socket", broker_.socket(), "arena", "show", "heap"});
+    const size_t at = output.out.find("memory file");
+    return output.out.substr(at, output.out.find('\n', at) - at);
+  };
+  uarena_page_op all{};
+  all.arena_id = info_.id;
+  all.addr = info_.user_vm_start;
+  all.page_cnt = info_.max_entries;
+  ASSERT_TRUE(run.ask<uarena_page_op_reply>(UARENA_MSG_PAGE_FREE, all));
+  ASSERT_TRUE(alloc(0, 4));
+  EXPECT_EQ(shown(), "memory file    4 pages");
+
+  const uint64_t size = uint64_t{info_.max_entries} * kPageSize;
+  auto* again = static_cast<volatile char*>(
+      ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), 0));
+  ASSERT_NE(again, MAP_FAILED);
+  for (uint32_t page = 100; page < 105; ++page) again[page * kPageSize] = 1;
+  EXPECT_EQ(shown(), "memory file    9 pages, 5 of them not allocated");
+  EXPECT_FALSE(alloc(100, 5)) << "what is in them might be somebody's";
+  EXPECT_EQ(shown(), "memory file    9 pages") << "the broker has met them";
+  ASSERT_EQ(::fallocate(file.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 3 * kPageSize),
+            0);
+  EXPECT_EQ(shown(), "memory file    6 pages, 3 allocated ones are missing");
+  EXPECT_FALSE(alloc(0, 1)) << "allocated is what the broker says";
+  EXPECT_EQ(again[3 * kPageSize], 0);
+  ASSERT_TRUE(run.ask<uarena_page_op_reply>(UARENA_MSG_PAGE_FREE, all));
+  EXPECT_EQ(shown(), "memory file    0 pages");
+  ::munmap(const_cast<char*>(again), size);
+}
+
 TEST_F(Hostile, ManyConnectionsAndHalfOpenOnes) {
   std::vector<std::unique_ptr<RawClient>> crowd;
   for (int i = 0; i < 200; ++i) {
