@@ -108,6 +108,7 @@ enum class FaultDecision {
 
 class MemoryFile;
 class PageTable;
+class PageWatcher;
 
 class Arena {
  public:
@@ -157,6 +158,12 @@ class Arena {
   // libbpf's copy through its own mapping does (K80): those pages count as origin program. EBUSY
   // and no change when one of the pages is taken.
   Result<void> install_globals(uint64_t offset, std::span<const std::byte> bytes);
+
+  // Hears of all pages that are allocated or freed from now on. Whoever asks for extents() after
+  // that misses no page.
+  void add_watcher(std::shared_ptr<PageWatcher> watcher);
+  // It may be told of a page once more, by somebody who has begun.
+  void remove_watcher(const PageWatcher* watcher);
 
   // A run was cut off in the middle. And all that were, so far.
   void note_cut_off_run(CutOff why, uint64_t program_id, const std::string& program,

@@ -48,7 +48,10 @@ uint64_t Arena::alloc_pages(uint64_t addr, uint32_t page_cnt, int node_id, uint6
       }
     }
     const int error = in.allocate(guard, pages, origin, refused);
-    if (error == 0) return in.address_of(*first);
+    if (error == 0) {
+      in.tell_allocated(guard, pages);
+      return in.address_of(*first);
+    }
     if (fixed || error != EEXIST) return 0;
     ++collisions;
   }
@@ -110,6 +113,7 @@ Result<void> Arena::install_globals(uint64_t offset, std::span<const std::byte> 
           "pages {}-{} of arena \"{}\" are to hold globals and must be free, but some are taken",
           first, end - 1, name());
     if (error != 0) return fail_errno(error, "no {} pages for the globals", pages.count);
+    in.tell_allocated(guard, pages);
   }
   return in.file.write(offset, bytes);
 }
@@ -210,9 +214,32 @@ void Arena::Impl::free_batch(Guard& guard, PageRange pages) {
   guard.lock();
   std::erase(work, &freeing);
   work_done.notify_all();
-  if (punched) return release_but(pages, freeing.served);
+  if (punched) {
+    release_but(pages, freeing.served);
+    for (const auto& watcher : watchers) watcher->freed(pages);
+    return;
+  }
   log(LogLevel::error, "arena.free_failed",
       {{"id", identity.id}, {"page", pages.first}, {"error", punched.error().message}});
+}
+
+void Arena::Impl::tell_allocated(Guard& guard, PageRange pages) {
+  if (watchers.empty()) return;
+  const auto told = watchers;
+  guard.unlock();
+  std::vector<uint64_t> tickets;
+  for (const auto& watcher : told) tickets.push_back(watcher->allocated(pages));
+  for (size_t i = 0; i < told.size(); ++i) told[i]->wait(tickets[i]);
+}
+
+void Arena::add_watcher(std::shared_ptr<PageWatcher> watcher) {
+  const Impl::Guard guard(impl_->lock);
+  impl_->watchers.push_back(std::move(watcher));
+}
+
+void Arena::remove_watcher(const PageWatcher* watcher) {
+  const Impl::Guard guard(impl_->lock);
+  std::erase_if(impl_->watchers, [=](const auto& one) { return one.get() == watcher; });
 }
 
 bool Arena::Impl::worked_on(PageRange pages) const {

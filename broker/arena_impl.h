@@ -23,6 +23,7 @@
 #include "broker/kernel_view.h"
 #include "broker/memory_file.h"
 #include "broker/page_table.h"
+#include "broker/page_watcher.h"
 
 namespace uarena::broker {
 
@@ -80,6 +81,8 @@ struct Arena::Impl {
   bool being_freed(uint32_t page) const;
   // Waits until nobody works on any of these pages; whether it had to.
   bool wait_for_work(Guard& guard, PageRange pages);
+  // The lock is given up for good.
+  void tell_allocated(Guard& guard, PageRange pages);
 
   // What its pages cost the owner: in a `direct` arena all of them are paid for from the beginning.
   Result<void> charge(uint32_t pages);
@@ -121,6 +124,7 @@ struct Arena::Impl {
   std::vector<Work*> work;
   std::condition_variable_any work_done;
   bool tampering_logged = false;
+  std::vector<std::shared_ptr<PageWatcher>> watchers;
 };
 
 }  // namespace uarena::broker

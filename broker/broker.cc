@@ -150,6 +150,9 @@ void Broker::take_over(EstateEntries& left) {
 Result<void> Broker::resume(LeftClient& left) {
   EstateHold kept(*estate_, {EstateEntry::Kind::client, left.id});
   std::vector<EstateHold> holds;
+  std::map<uint64_t, EstateHold> guards;
+  for (const auto& [arena, fd] : left.guards)
+    guards.emplace(arena, EstateHold(*estate_, {EstateEntry::Kind::guards, left.id, arena}));
   for (const auto* list : {&left.attachments, &left.channels})
     for (const auto& [entry, fd] : *list) holds.emplace_back(*estate_, entry);
   auto peer = ipc::peer_credentials(left.socket.get());
@@ -163,8 +166,11 @@ Result<void> Broker::resume(LeftClient& left) {
   for (auto& [entry, fd] : left.attachments) {
     EstateHold its = std::move(holds[n++]);
     const auto arena = arenas_.find(entry.second);
-    const auto resumed = arena ? session->resume_attachment(arena, std::move(fd), std::move(its))
-                               : fail(ENOENT, "arena {} could not be taken over", entry.second);
+    Session::KeptGuards helper{std::move(left.guards[entry.second]),
+                               std::move(guards[entry.second])};
+    const auto resumed =
+        arena ? session->resume_attachment(arena, std::move(fd), std::move(its), std::move(helper))
+              : fail(ENOENT, "arena {} could not be taken over", entry.second);
     // The client goes on without that one.
     if (!resumed)
       log(LogLevel::error, "takeover.lost",
@@ -343,6 +349,7 @@ uarena_status_reply Broker::status() const {
   s.uffd_features = uffd::features().bits;
   s.uffd_full = uffd::features().access == uffd::Access::full;
   s.can_signal_others = can_signal_others_;
+  s.exact = uffd::features().guards;
   s.fault_p50_ns = faults.latency.p50_ns;
   s.fault_p99_ns = faults.latency.p99_ns;
   ipc::set_text(s.version, UARENA_VERSION);

@@ -19,7 +19,8 @@ constexpr std::array kForms = {Form{Kind::ledger, "ledger", 0}, Form{Kind::memor
                                Form{Kind::state, "state", 1},   Form{Kind::object, "obj", 1},
                                Form{Kind::map, "map", 2},       Form{Kind::client, "client", 1},
                                Form{Kind::uffd, "uffd", 2},     Form{Kind::full_uffd, "full", 2},
-                               Form{Kind::direct, "dir", 2},    Form{Kind::run, "run", 2}};
+                               Form{Kind::direct, "dir", 2},    Form{Kind::guards, "grd", 2},
+                               Form{Kind::run, "run", 2}};
 
 // ".N" at the front of `text`, which is advanced.
 std::optional<uint64_t> take_number(std::string_view& text) {

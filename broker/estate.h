@@ -9,6 +9,7 @@
 //   uffd.C.A, full.C.A  its userfaultfd for arena A; "full": it serves faults of system calls, too
 //   dir.C.A             its attachment to arena A whose faults are direct (an eventfd, for want of
 //                       something that it has)
+//   grd.C.A             our end of the socket on which it is asked for guards, if it is exact
 //   run.C.S             a run channel of it, with slot S of the ledger
 //
 // Names are short, as the manager has room for so many bytes of them. Where something has two
@@ -29,7 +30,19 @@
 namespace uarena::broker {
 
 struct EstateEntry {
-  enum class Kind { ledger, memory, state, object, map, client, uffd, full_uffd, direct, run };
+  enum class Kind {
+    ledger,
+    memory,
+    state,
+    object,
+    map,
+    client,
+    uffd,
+    full_uffd,
+    direct,
+    guards,
+    run
+  };
   Kind kind = Kind::ledger;
   uint64_t first = 0;   // arena, object or client
   uint64_t second = 0;  // map, arena or slot

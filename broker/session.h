@@ -17,6 +17,7 @@
 #include "broker/account_table.h"
 #include "broker/arena_registry.h"
 #include "broker/estate.h"
+#include "broker/exact_client.h"
 #include "broker/load_policy.h"
 #include "broker/program_registry.h"
 #include "broker/runner_pool.h"
@@ -70,6 +71,8 @@ class Session {
   static constexpr uint32_t kMaxRunChannels = 8;
   // Attachments of one process that wait for its memory lock, on all its connections.
   static constexpr size_t kMaxSlowCalls = 64;
+  // Of an exact attachment, beside that of every one: the helper's socket, another userfaultfd.
+  static constexpr uint64_t kExactDescriptors = 2;
 
   // `socket` is the control connection, which stays the caller's; the estate gets a copy of it.
   Session(Services& services, uint64_t client_id, ipc::PeerCredentials peer, SessionCharges charges,
@@ -84,7 +87,12 @@ class Session {
   // A predecessor's session goes on: it was greeted, and these are its attachments and run
   // channels. (session_resume.cc) Call before the first record.
   void resume(EstateHold kept);
-  Result<void> resume_attachment(std::shared_ptr<Arena> arena, Fd uffd, EstateHold kept);
+  struct KeptGuards {  // of an exact attachment; else without a socket
+    Fd socket;
+    EstateHold kept;
+  };
+  Result<void> resume_attachment(std::shared_ptr<Arena> arena, Fd uffd, EstateHold kept,
+                                 KeptGuards guards);
   Result<void> resume_channel(Fd socket, LedgerSlot in_hand, EstateHold kept);
 
   // Where answers go. Call before the first record.
@@ -106,6 +114,12 @@ class Session {
   bool holds(uint64_t arena_id) const { return attachments_.contains(arena_id); }
 
  private:
+  // What an exact attachment has beside the others.
+  struct Exact {
+    ExactHold hold;
+    EstateHold kept;  // our end of the helper's socket
+    Charge descriptors;
+  };
   struct Attachment {
     std::shared_ptr<Arena> arena;
     ArenaUse use;
@@ -113,6 +127,7 @@ class Session {
     std::optional<uffd::FaultLoop::Id> faults;  // once armed, unless they are direct
     std::shared_ptr<uffd::FaultCounters> counters;
     bool full = false;
+    std::optional<Exact> exact;
     EstateHold kept;  // the userfaultfd, or what stands for it
     Charge descriptor;
   };
@@ -120,6 +135,8 @@ class Session {
   struct Armed {
     std::optional<uffd::FaultLoop::Id> faults;
     EstateHold kept;
+    std::optional<Exact> exact;
+    Fd helper;  // the client's end of its socket
   };
 
   Result<std::optional<ipc::Record>> carry_out(ipc::Request& request, Time now);
@@ -136,6 +153,8 @@ class Session {
   Result<ipc::Record> attach(ipc::Request& request, Time now);
   Result<void> attach_ready(ipc::Request& request);
   static Result<Armed> arm_untrusted(Services& services, Arming& arming);
+  static Result<void> arm_exact(Services& services, Arming& arming, uffd::Userfaultfd uffd,
+                                Armed& armed);
   Result<void> ready_direct(ipc::Request& request, Attachment& attachment);
   void armed(uint64_t seq, uint64_t arena_id, Result<Armed> result, bool full);
   Result<ipc::Record> detach(ipc::Request& request);
@@ -143,11 +162,12 @@ class Session {
   uffd::FaultAudience audience_of(const Arena& arena,
                                   std::shared_ptr<uffd::FaultCounters> counters) const;
   void let_go(Attachment& attachment, bool still_mapped);
+  static Result<void> check_exact(const Arena& arena);
   std::string users_of(const Arena& arena) const;
   bool can_be_signalled() const;
   uarena_arena_info arena_info(const Arena& arena) const;
   // session_resume.cc
-  Result<void> resume_faults(Attachment& attachment, Fd uffd);
+  Result<void> resume_faults(Attachment& attachment, Fd uffd, KeptGuards guards);
   Result<std::optional<ipc::Record>> done_before(ipc::Request& request);
   void pick_up_attach(const ipc::Request& request);
   // session_inspect.cc

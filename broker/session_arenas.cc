@@ -2,6 +2,7 @@
 // returns the memory file, the client maps it and sends a raw userfaultfd, and only when that is
 // registered and a fault thread has it does the client hear Armed.
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 
 #include "broker/arena_attr.h"
 #include "broker/fault_policy.h"
@@ -10,6 +11,7 @@
 #include "broker/wire_lists.h"
 #include "broker/wire_records.h"
 #include "ipc/base/log.h"
+#include "uffd/features.h"
 
 namespace uarena::broker {
 
@@ -91,12 +93,23 @@ Result<Record> Session::arena_delete(Request& request) {
   return ipc::make_reply(request.type, request.seq, uarena_empty{});
 }
 
+Result<void> Session::check_exact(const Arena& arena) {
+  if (!arena.segv_on_fault())
+    return fail(EINVAL, "arena {} is not SEGV_ON_FAULT: there is nothing to be exact about",
+                arena.name());
+  if (!uffd::features().guards)
+    return fail(EOPNOTSUPP,
+                "exact needs guards that go together with userfaultfd, which this kernel does not "
+                "have: attach without UARENA_ATTACH_EXACT");
+  return {};
+}
+
 Result<Record> Session::attach(Request& request, Time now) {
   const auto& body = std::get<uarena_attach>(request.body);
-  if ((body.flags & UARENA_ATTACH_EXACT) != 0)
-    return fail(EOPNOTSUPP, "this broker has no exact mode: attach without UARENA_ATTACH_EXACT");
   auto arena = services_.arenas.find(body.arena_id);
   if (!arena) return fail(Why::not_found, ENOENT, "there is no arena with id {}", body.arena_id);
+  if ((body.flags & UARENA_ATTACH_EXACT) != 0)
+    if (auto possible = check_exact(*arena); !possible) return std::unexpected(possible.error());
   // K19: the arena's address and length, and no others; the length first, as the kernel does.
   if (body.length != 0 && body.length != arena->size())
     return fail(body.length > arena->size() ? E2BIG : EINVAL,
@@ -154,6 +167,9 @@ struct Session::Arming {
   uffd::FaultAudience audience;
   EstateEntry entry;
   bool resumed;
+  bool exact;
+  pid_t pid;
+  Account& account;
 };
 
 // On a thread of its own: may wait for the client's memory lock.
@@ -163,11 +179,39 @@ Result<Session::Armed> Session::arm_untrusted(Services& services, Arming& arming
   if (!uffd) return std::unexpected(uffd.error());
   auto kept = services.estate.hold(arming.entry, uffd->fd());
   if (!kept) return std::unexpected(kept.error());
+  Armed armed;
+  if (arming.exact)
+    if (auto done = arm_exact(services, arming, uffd->dup(), armed); !done)
+      return std::unexpected(done.error());
   auto faults = services.faults.adopt(std::move(*uffd), std::move(arming.peer),
                                       std::make_shared<FaultPolicy>(arming.arena),
                                       std::move(arming.audience), arming.arena->faulting().around);
   if (!faults) return std::unexpected(faults.error());
-  return Armed{*faults, std::move(*kept)};
+  armed.faults = *faults;
+  armed.kept = std::move(*kept);
+  return armed;
+}
+
+// SEGV_ON_FAULT by guards. The pages that are there are mapped before the client hears of it.
+Result<void> Session::arm_exact(Services& services, Arming& arming, uffd::Userfaultfd uffd,
+                                Armed& armed) {
+  if (!uffd) return fail_errno(errno, "no second descriptor for the userfaultfd");
+  auto descriptors = arming.account.charge(Resource::descriptors, kExactDescriptors);
+  if (!descriptors) return std::unexpected(descriptors.error());
+  int ends[2];
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
+    return fail_errno(errno, "no socket for the helper thread");
+  Fd ours(ends[0]);
+  armed.helper.reset(ends[1]);
+  auto kept = services.estate.hold(
+      {EstateEntry::Kind::guards, arming.entry.first, arming.entry.second}, ours.get());
+  if (!kept) return std::unexpected(kept.error());
+  auto client =
+      ExactClient::start(arming.arena, arming.pid, std::move(uffd), std::move(ours), false);
+  if (!client) return std::unexpected(client.error());
+  armed.exact.emplace(ExactHold(arming.arena, *client), std::move(*kept), std::move(*descriptors));
+  (*client)->map_all();
+  return {};
 }
 
 // Registering the range takes the client's memory lock, which the client can keep as long as it
@@ -189,13 +233,16 @@ Result<void> Session::attach_ready(Request& request) {
   attachment.counters = std::make_shared<uffd::FaultCounters>();
 
   const bool full = (body.flags & UARENA_READY_FULL) != 0;
+  const bool exact = (body.flags & UARENA_READY_EXACT) != 0;
+  if (exact)
+    if (auto possible = check_exact(*attachment.arena); !possible) return possible;
 
   const auto arming = std::make_shared<Arming>(
       std::move(request.fds.at(0)), uffd::Peer{peer_.pid, std::move(pidfd), peer_.uid},
       attachment.arena, audience_of(*attachment.arena, attachment.counters),
       EstateEntry{full ? EstateEntry::Kind::full_uffd : EstateEntry::Kind::uffd, client_id_,
                   arena_id},
-      resumed_);
+      resumed_, exact, peer_.pid, services_.accounts.of(peer_.uid));
   const bool around = attachment.arena->faulting().around > 1;
   const auto arm = [&services = services_, arming, arena_id, client = client_id_, process,
                     seq = request.seq, full, around] {
@@ -229,7 +276,7 @@ Result<void> Session::ready_direct(Request& request, Attachment& attachment) {
   if (!kept) return std::unexpected(kept.error());
   attachment.counters = std::make_shared<uffd::FaultCounters>();
   handshake_.arming(arena.id());
-  armed(request.seq, arena.id(), Armed{std::nullopt, std::move(*kept)}, true);
+  armed(request.seq, arena.id(), Armed{std::nullopt, std::move(*kept), std::nullopt, Fd()}, true);
   return {};
 }
 
@@ -243,11 +290,17 @@ void Session::armed(uint64_t seq, uint64_t arena_id, Result<Armed> result, bool 
   attachment.armed = true;
   attachment.faults = result->faults;
   attachment.kept = std::move(result->kept);
+  if (result->exact) attachment.exact.emplace(std::move(*result->exact));
   attachment.full = full;
   handshake_.armed(arena_id);
   log(LogLevel::info, "client.armed",
-      {{"client", client_id_}, {"arena", arena_id}, {"full", full}});
-  send_(ipc::make_reply(UARENA_MSG_ATTACH_READY, seq, uarena_empty{}));
+      {{"client", client_id_},
+       {"arena", arena_id},
+       {"full", full},
+       {"exact", attachment.exact.has_value()}});
+  Record reply = ipc::make_reply(UARENA_MSG_ATTACH_READY, seq, uarena_empty{});
+  if (result->helper) reply.fds.push_back(std::move(result->helper));
+  send_(std::move(reply));
 }
 
 // With `still_mapped` the client may go on without us: it was cut off, or the broker is stopping.
@@ -261,6 +314,7 @@ void Session::let_go(Attachment& attachment, bool still_mapped) {
   const Arena& arena = *attachment.arena;
   const auto faults = ended_faults(services_, *attachment.faults, arena.faulting().around > 1);
   attachment.faults.reset();
+  attachment.exact.reset();
   attachment.kept = EstateHold();
   services_.slow_calls.start(
       static_cast<uint64_t>(peer_.pid),

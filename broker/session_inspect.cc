@@ -68,6 +68,7 @@ std::vector<uarena_attachment_info> Session::attachments(uint64_t after, size_t 
     info.fault = static_cast<uint32_t>(arena.faulting().way);
     info.syscalls = attachment.full ? UARENA_SYSCALLS_SERVED : UARENA_SYSCALLS_EFAULT;
     info.refusal = can_be_signalled() ? UARENA_REFUSAL_SIGNAL : UARENA_REFUSAL_POISON;
+    if (attachment.exact) info.refusal = UARENA_REFUSAL_EXACT;
     set_pages(info, arena.counts().by_origin);
     const uffd::FaultCounters& counters = *attachment.counters;
     info.faults = to_wire({counters.read(), counters.pending(), counters.latency().summary()});

@@ -20,7 +20,8 @@ void Session::resume(EstateHold kept) {
   resumed_ = again_ = true;
 }
 
-Result<void> Session::resume_attachment(std::shared_ptr<Arena> arena, Fd fd, EstateHold kept) {
+Result<void> Session::resume_attachment(std::shared_ptr<Arena> arena, Fd fd, EstateHold kept,
+                                        KeptGuards guards) {
   Attachment attachment;
   attachment.descriptor = services_.accounts.of(peer_.uid).charge_anyway(Resource::descriptors, 1);
   attachment.use = services_.arenas.use(arena, ArenaUse::Kind::client);
@@ -34,20 +35,28 @@ Result<void> Session::resume_attachment(std::shared_ptr<Arena> arena, Fd fd, Est
   attachment.kept = std::move(kept);
   attachment.arena = arena;
   if (!direct)
-    if (auto resumed = resume_faults(attachment, std::move(fd)); !resumed) return resumed;
+    if (auto resumed = resume_faults(attachment, std::move(fd), std::move(guards)); !resumed)
+      return resumed;
   handshake_.attaching(arena->id(), Time::clock::now());
   handshake_.armed(arena->id());
   attachments_.insert_or_assign(arena->id(), std::move(attachment));
   return {};
 }
 
-Result<void> Session::resume_faults(Attachment& attachment, Fd fd) {
+Result<void> Session::resume_faults(Attachment& attachment, Fd fd, KeptGuards guards) {
   const auto& arena = attachment.arena;
   auto uffd =
       uffd::Userfaultfd::take_over_untrusted(std::move(fd), arena->user_vm_start(), arena->size());
   if (!uffd) return std::unexpected(uffd.error());
   Fd pidfd = peer_.pidfd.dup();
   if (!pidfd) return fail_errno(errno, "cannot keep hold of process {}", peer_.pid);
+  if (guards.socket) {
+    auto client = ExactClient::start(arena, peer_.pid, uffd->dup(), std::move(guards.socket), true);
+    if (!client) return std::unexpected(client.error());
+    attachment.exact.emplace(
+        ExactHold(arena, *client), std::move(guards.kept),
+        services_.accounts.of(peer_.uid).charge_anyway(Resource::descriptors, kExactDescriptors));
+  }
   auto own = std::make_shared<uffd::Userfaultfd>(uffd->dup());
   auto faults =
       services_.faults.adopt(std::move(*uffd), uffd::Peer{peer_.pid, std::move(pidfd), peer_.uid},

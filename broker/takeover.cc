@@ -129,6 +129,8 @@ std::vector<LeftClient> take_over_clients(EstateEntries& entries) {
     LeftClient client;
     client.id = entry.first;
     client.socket = extract(entries, entry);
+    for (const EstateEntry& its : all_of(entries, Kind::guards))
+      if (its.first == client.id) client.guards.emplace(its.second, extract(entries, its));
     for (const Kind kind : {Kind::uffd, Kind::full_uffd, Kind::direct, Kind::run}) {
       for (const EstateEntry& its : all_of(entries, kind)) {
         if (its.first != client.id) continue;
@@ -144,6 +146,7 @@ std::vector<LeftClient> take_over_clients(EstateEntries& entries) {
 void close_left(LeftClient& client) {
   std::vector<Fd> fds;
   for (auto& [entry, fd] : client.attachments) fds.push_back(std::move(fd));
+  for (auto& [arena, fd] : client.guards) fds.push_back(std::move(fd));
   ipc::close_untrusted(std::move(fds));
   for (auto& [entry, fd] : client.channels) ipc::close_connection(std::move(fd));
   ipc::close_connection(std::move(client.socket));

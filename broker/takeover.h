@@ -30,6 +30,7 @@ struct LeftClient {
   Fd socket;
   std::vector<std::pair<EstateEntry, Fd>> attachments;  // by their userfaultfds
   std::vector<std::pair<EstateEntry, Fd>> channels;
+  std::map<uint64_t, Fd> guards;  // by arena, of exact attachments
 };
 
 // Takes what is ours out of what was inherited.

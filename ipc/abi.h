@@ -197,7 +197,8 @@ struct uarena_attach {
   uint32_t flags; /* UARENA_ATTACH_* */
   uint32_t reserved;
 };
-#define UARENA_ATTACH_EXACT (1u << 0) /* guards; EOPNOTSUPP until this broker offers it */
+/* Will ask for UARENA_READY_EXACT. EINVAL without SEGV_ON_FAULT; EOPNOTSUPP where it can't be had. */
+#define UARENA_ATTACH_EXACT (1u << 0)
 /* Answer of ATTACH: uarena_arena_reply with one descriptor, the memory file. */
 
 /* The mapping is there, PROT_NONE, with MADV_DONTFORK and MADV_DONTDUMP; one descriptor: a
@@ -211,6 +212,19 @@ struct uarena_attach_ready {
 };
 /* The userfaultfd also takes faults from kernel mode (made without UFFD_USER_MODE_ONLY). */
 #define UARENA_READY_FULL (1u << 0)
+/* Guards (MADV_GUARD_INSTALL) lie over the whole range, for SEGV_ON_FAULT arenas. The broker puts pages
+ * over them as they are allocated; the answer has one descriptor, a SOCK_SEQPACKET socket on which it
+ * asks for guards over pages that were freed: a uarena_guard each, sent back with `error` when
+ * madvise(2) has returned. Until it is sent back, pages allocated there stay under their guards, so it
+ * is answered at once, in a thread of its own. */
+#define UARENA_READY_EXACT (1u << 1)
+struct uarena_guard {
+  uint64_t addr;
+  uint64_t length; /* bytes, whole pages; 0: nothing is to be done */
+  uint64_t seq;
+  int32_t error; /* 0 or an errno */
+  uint32_t reserved;
+};
 
 struct uarena_empty { /* DETACH's answer, RUN_CHANNEL, STATUS, and every answer without content */
   struct uarena_msg msg;
@@ -381,6 +395,8 @@ struct uarena_status_reply {
   uint32_t can_signal_others; /* 1: CAP_KILL */
   uint64_t fault_p50_ns, fault_p99_ns; /* broker's time from message to answer */
   char version[32];
+  uint32_t exact; /* 1: UARENA_ATTACH_EXACT is offered */
+  uint32_t reserved;
 };
 
 /* The size that each message had in version 1 of this format: the shortest that is accepted. They

@@ -72,6 +72,7 @@ enum uarena_syscalls {
 enum uarena_refusal {
   UARENA_REFUSAL_SIGNAL = 0, /* SIGSEGV with the exact address, where the thread takes it */
   UARENA_REFUSAL_POISON = 1, /* SIGBUS: the broker may not signal it */
+  UARENA_REFUSAL_EXACT = 2,  /* the kernel's own SIGSEGV, by guards; of pages just freed as above */
 };
 
 /* The latest faults of an arena, those with numbers from `from` (0: from the first) on. */

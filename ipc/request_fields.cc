@@ -50,7 +50,7 @@ Result<void> check(uint16_t, const uarena_attach& m) {
 }
 
 Result<void> check(uint16_t, const uarena_attach_ready& m) {
-  if (auto ok = check_flags(m.flags, UARENA_READY_FULL); !ok) return ok;
+  if (auto ok = check_flags(m.flags, UARENA_READY_FULL | UARENA_READY_EXACT); !ok) return ok;
   return check_zero("reserved", m.reserved);
 }
 

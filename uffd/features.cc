@@ -12,6 +12,7 @@
 #include "ipc/base/memory_map.h"
 #include "ipc/base/page.h"
 #include "uffd/device.h"
+#include "uffd/guards.h"
 #include "uffd/uapi.h"
 
 namespace uarena::uffd {
@@ -82,6 +83,7 @@ void try_ioctls(int fd, Features& found) {
   found.wake = try_wake(fd, base);
   found.poison = try_poison(fd, base + kPageSize);
   found.resume = try_continue(fd, memory.get(), base + 2 * kPageSize, 2 * kPageSize);
+  found.guards = guards_work(fd);
 }
 
 }  // namespace
@@ -103,6 +105,7 @@ std::string Features::summary() const {
       {wake, "wake"},
       {poison, "poison"},
       {resume, "continue on missing"},
+      {guards, "guards"},
       {nowait_read, "reads that never block"},
       {device, "/dev/userfaultfd"},
   };

@@ -25,6 +25,7 @@ struct Features {
   bool wake = false;
   bool poison = false;
   bool resume = false;       // UFFDIO_CONTINUE, although the range is registered MISSING only
+  bool guards = false;       // guards lie over registered pages, and CONTINUE lifts one (guards.h)
   bool nowait_read = false;  // preadv2 + RWF_NOWAIT: reading can never block us (6.10)
 
   bool has(uint64_t feature_bits) const { return (bits & feature_bits) == feature_bits; }

@@ -19,4 +19,8 @@ inline constexpr unsigned kMfdNoexecSeal = 0x0008;
 // getsockopt(2), level SOL_SOCKET: a pidfd of the peer (Linux 6.5).
 inline constexpr int kSoPeerPidfd = 77;
 
+// madvise(2): touching these pages is a SIGSEGV, and EFAULT for system calls, without a mapping of
+// their own (MADV_GUARD_INSTALL, Linux 6.13; on files 6.15).
+inline constexpr int kMadvGuardInstall = 102;
+
 }  // namespace uarena

@@ -83,9 +83,10 @@ void tell_detach(Channel& control, uint64_t arena_id) {
 
 }  // namespace
 
-Result<Attachment> Attachment::attach(Channel& control, uint64_t arena_id) {
+Result<Attachment> Attachment::attach(Channel& control, uint64_t arena_id, bool exact) {
   uarena_attach request{};
   request.arena_id = arena_id;
+  request.flags = exact ? UARENA_ATTACH_EXACT : 0;
   auto reply = control.ask<uarena_arena_reply>(UARENA_MSG_ATTACH, request);
   if (!reply) return std::unexpected(std::move(reply.error().error));
 
@@ -94,8 +95,10 @@ Result<Attachment> Attachment::attach(Channel& control, uint64_t arena_id) {
   const Fd& memory = reply->fds.front();
   auto done = check_answer_untrusted(attachment.info_, arena_id, memory);
   if (done) done = attachment.map(memory);
-  if (done) done = attachment.arm(control);
+  if (done && exact) done = attachment.guard();
+  if (done) done = attachment.arm(control, exact);
   if (!done) {
+    attachment.guards_.reset();
     attachment.map_ = MemoryMap();
     tell_detach(control, arena_id);
     return std::unexpected(std::move(done.error()));
@@ -130,7 +133,14 @@ Result<void> Attachment::map(const Fd& memory) {
   return {};
 }
 
-Result<void> Attachment::arm(Channel& control) {
+// Before anybody maps pages over them.
+Result<void> Attachment::guard() {
+  if (::madvise(map_.data(), map_.size(), kMadvGuardInstall) < 0)
+    return fail_errno(errno, "cannot install guards over the arena");
+  return {};
+}
+
+Result<void> Attachment::arm(Channel& control, bool exact) {
   uarena_attach_ready request{};
   request.arena_id = info_.id;
   std::vector<int> fds;
@@ -139,7 +149,7 @@ Result<void> Attachment::arm(Channel& control) {
     if (!raw) return std::unexpected(std::move(raw.error()));
     userfaultfd_ = std::move(raw->fd);
     full_ = raw->full;
-    request.flags = full_ ? UARENA_READY_FULL : 0;
+    request.flags = (full_ ? UARENA_READY_FULL : 0) | (exact ? UARENA_READY_EXACT : 0);
     fds.push_back(userfaultfd_.get());
   }
   auto armed = control.ask<uarena_empty>(UARENA_MSG_ATTACH_READY, request, {}, fds);
@@ -148,24 +158,36 @@ Result<void> Attachment::arm(Channel& control) {
     userfaultfd_.reset();
     return std::unexpected(std::move(armed.error().error));
   }
+  if (exact) {
+    if (armed->fds.empty()) return fail(EPROTO, "the broker's answer has no socket for guards");
+    auto keeper = GuardKeeper::start(std::move(armed->fds.front()), map_.address(), map_.size());
+    if (!keeper) return std::unexpected(std::move(keeper.error()));
+    guards_ = std::move(*keeper);
+  }
   if (::mprotect(map_.data(), map_.size(), PROT_READ | PROT_WRITE) < 0)
     return fail_errno(errno, "cannot open the arena for access");
   return {};
 }
 
+// No guard may come after the range has become somebody else's.
+Attachment::~Attachment() { guards_.reset(); }
+
 void Attachment::detach(Channel& control) {
   if (control.is_lost()) return drop();
+  guards_.reset();
   map_ = MemoryMap();
   tell_detach(control, info_.id);
   userfaultfd_.reset();
 }
 
 void Attachment::drop() {
+  guards_.reset();
   userfaultfd_.reset();
   map_ = MemoryMap();
 }
 
 void Attachment::forget() {
+  if (guards_) guards_.release()->forget();
   userfaultfd_.reset();
   map_.release();
 }

@@ -92,12 +92,13 @@ Result<int> create(uarena_conn* conn, const char* name, const uarena_attr* attr,
 Result<int> attach(uarena_conn* conn, uint64_t arena_id, unsigned flags, void** base) {
   if (auto ok = check_conn(conn); !ok) return done(ok);
   if (base == nullptr) return fail(Why::usage, EINVAL, "base is NULL");
-  if (flags != 0) return fail(Why::usage, EINVAL, "flags is {:#x}, it must be 0", flags);
+  if ((flags & ~UARENA_EXACT) != 0)
+    return fail(Why::usage, EINVAL, "flags is {:#x}, allowed are 0 and UARENA_EXACT", flags);
   if (auto ok = conn->control().check_process(); !ok) return done(ok);
   const std::lock_guard lock(conn->mutex);
   if (conn->attachments.contains(arena_id))
     return fail(EALREADY, "arena {} is attached already on this connection", arena_id);
-  auto attachment = Attachment::attach(conn->control(), arena_id);
+  auto attachment = Attachment::attach(conn->control(), arena_id, (flags & UARENA_EXACT) != 0);
   if (!attachment) return std::unexpected(std::move(attachment.error()));
   *base = attachment->base();
   conn->attachments.emplace(arena_id, std::move(*attachment));

@@ -108,6 +108,41 @@ TEST_F(Takeover, AFaultThatWaitsIsAnsweredByTheSuccessor) {
   EXPECT_THAT(ask(*client, "read 4"), HasSubstr("value=44"));
 }
 
+// Guards go on meaning what they mean; what is allocated and freed under the successor is the
+// client's at once, too, also where its predecessor had asked for a guard and died.
+TEST_F(Takeover, AnExactAttachment) {
+  const Conn conn = connect();
+  const uarena_arena_info arena = create(conn, "heap", 64, kBpfFSegvOnFault);
+  ChildProcess client(
+      {UARENA_BIN_DIR "/toucher", "--socket", socket(), "--handler", "--exact", "heap", "--hold"});
+  EXPECT_THAT(client.read_line(), HasSubstr("attached"));
+  const auto pages = [&](uint16_t type, uint64_t page, uint32_t count) {
+    const auto done = conn->page_op(type, arena.id, arena.user_vm_start + page * kPageSize, count,
+                                    type == UARENA_MSG_PAGE_ALLOC ? -1 : 0);
+    EXPECT_TRUE(done) << done.error().message;
+  };
+  pages(UARENA_MSG_PAGE_ALLOC, 0, 8);
+  EXPECT_THAT(ask(client, "write 3 33"), HasSubstr("ok"));
+  pages(UARENA_MSG_PAGE_FREE, 4, 4);
+  stop_broker();
+  EXPECT_THAT(ask(client, "read 20"), HasSubstr("si_code=1")) << "without a broker";
+  EXPECT_THAT(ask(client, "read 3"), HasSubstr("value=33"));
+  succeed();
+  pages(UARENA_MSG_PAGE_ALLOC, 4, 1);
+  pages(UARENA_MSG_PAGE_ALLOC, 20, 1);
+  EXPECT_THAT(ask(client, "write 4 44"), HasSubstr("ok"));
+  EXPECT_THAT(ask(client, "write 20 1"), HasSubstr("ok"));
+  pages(UARENA_MSG_PAGE_FREE, 20, 1);
+  EXPECT_TRUE(wait_until([&] { return ask(client, "read 20").find("si_code=1") != npos; }))
+      << "its helper works for the successor";
+  succeed();
+  EXPECT_THAT(ask(client, "read 4"), HasSubstr("value=44"));
+  EXPECT_THAT(ask(client, "read 20"), HasSubstr("si_code=1"));
+  const auto found = conn->clients(arena.id);
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->size(), 1u);
+}
+
 // Nobody answers its faults, so it does not notice; the successor knows that it is there.
 TEST_F(Takeover, AnAttachmentWithDirectFaults) {
   const Conn conn = connect();

@@ -13,7 +13,7 @@ static_assert(sizeof(struct uarena_hello) == UARENA_HELLO_SIZE_V1, "size");
 static_assert(sizeof(struct uarena_arena_create) == UARENA_ARENA_CREATE_SIZE_V1, "size");
 /* Grown since version 1: arenas by cut_off_why, programs by ended_cnt. */
 static_assert(sizeof(struct uarena_arena_reply) == UARENA_ARENA_REPLY_SIZE_V1 + 8, "size");
-static_assert(sizeof(struct uarena_status_reply) == UARENA_STATUS_REPLY_SIZE_V1, "size");
+static_assert(sizeof(struct uarena_status_reply) == UARENA_STATUS_REPLY_SIZE_V1 + 8, "size");
 static_assert(sizeof(struct uarena_arena_info) == UARENA_ARENA_INFO_SIZE_V1 + 8, "size");
 static_assert(sizeof(struct uarena_prog_info) == UARENA_PROG_INFO_SIZE_V1 + 8, "size");
 static_assert(sizeof(struct uarena_map_info) == UARENA_MAP_INFO_SIZE_V1, "size");

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <csetjmp>
 #include <csignal>
 #include <optional>
@@ -99,7 +100,7 @@ class KernelSide {
 
 class OurSide {
  public:
-  explicit OurSide(uint32_t flags) {
+  explicit OurSide(uint32_t flags, unsigned attach_flags = 0) : attach_flags_(attach_flags) {
     check(uarena_connect(broker_.socket().c_str(), &connection_));
     const uarena_attr attr{kBpfMapTypeArena, 0, 0, kPages, flags, 0};
     check(uarena_create(connection_, "ours", &attr, &info_));
@@ -110,7 +111,7 @@ class OurSide {
     check(count);
     programs_.resize(static_cast<size_t>(count));
     void* base = nullptr;
-    check(uarena_attach(connection_, info_.id, 0, &base));
+    check(uarena_attach(connection_, info_.id, attach_flags_, &base));
   }
   ~OurSide() { uarena_close(connection_); }
   OurSide(const OurSide&) = delete;
@@ -128,6 +129,7 @@ class OurSide {
     if (result != 0) throw std::runtime_error(program);
     return context.result;
   }
+  unsigned attach_flags() const { return attach_flags_; }
   const std::string& socket() const { return broker_.socket(); }
   uint64_t id() const { return info_.id; }
   bool syscalls_served() const { return uarena_syscalls_served(connection_, info_.id) == 1; }
@@ -136,10 +138,20 @@ class OurSide {
   static void check(int result) {
     if (result < 0) throw std::runtime_error(uarena_error());
   }
+  unsigned attach_flags_;
   BrokerProcess broker_;
   uarena_conn* connection_ = nullptr;
   uarena_info info_{};
   std::vector<uarena_prog> programs_;
+};
+
+// With guards: the kernel's own signal.
+class ExactSide : public OurSide {
+ public:
+  explicit ExactSide(uint32_t flags)
+      : OurSide(flags, (flags & kBpfFSegvOnFault) != 0 ? UARENA_EXACT : 0) {}
+  static constexpr const char* kName = "exact";
+  static constexpr int kSignalCode = SEGV_MAPERR;
 };
 
 class Mapping : public ::testing::Test {
@@ -151,7 +163,7 @@ class Mapping : public ::testing::Test {
 
 template <typename Side>
 class Touch : public Mapping {};
-using Sides = ::testing::Types<KernelSide, OurSide>;
+using Sides = ::testing::Types<KernelSide, OurSide, ExactSide>;
 class SideName {
  public:
   template <typename Side>
@@ -193,7 +205,7 @@ TYPED_TEST(Touch, ATouchTakesThePage) {  // K26, K38
 // As one that may have a full userfaultfd, ours serves system calls like the kernel (K26).
 TYPED_TEST(Touch, SystemCallsTakeThePage) {
   TypeParam side(kBpfFMmapable);
-  if constexpr (std::is_same_v<TypeParam, OurSide>) {
+  if constexpr (std::is_base_of_v<OurSide, TypeParam>) {
     ASSERT_TRUE(side.syscalls_served() || ::geteuid() != 0);
     if (!side.syscalls_served()) GTEST_SKIP() << "no full userfaultfd for this user";
   }
@@ -201,7 +213,8 @@ TYPED_TEST(Touch, SystemCallsTakeThePage) {
   EXPECT_EQ(side.run("alloc_pages", side.at(4), 1), 0u);
 }
 
-// K30. The signal and its address are the kernel's; its code says that a process sent it.
+// K30. The signal and its address are the kernel's; its code says that a process sent it, unless
+// the client has guards, and these lie where pages were freed a moment later.
 TYPED_TEST(Touch, SegvOnFaultFollowsThePages) {
   TypeParam side(kSegv);
   const auto expect_refused = [&](uint64_t address) {
@@ -223,6 +236,14 @@ TYPED_TEST(Touch, SegvOnFaultFollowsThePages) {
   EXPECT_EQ(side.run("reserve_pages", side.at(5), 1), 0u);
   expect_refused(side.at(5));
   side.run("free_pages", side.at(3), 1);
+  const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  for (int code = 0; code != TypeParam::kSignalCode;) {
+    ASSERT_LT(std::chrono::steady_clock::now(), limit);
+    const auto signal = touch(side.at(3) + 24);
+    ASSERT_TRUE(signal.has_value());
+    ASSERT_EQ(reinterpret_cast<uint64_t>(signal->si_addr), side.at(3) + 24);
+    code = signal->si_code;
+  }
   expect_refused(side.at(3) + 24);
 }
 
@@ -247,7 +268,7 @@ int touch_ours_in_child(const OurSide& side, void (*prepare)()) {
     uarena_conn* connection = nullptr;
     void* base = nullptr;
     if (uarena_connect(side.socket().c_str(), &connection) < 0 ||
-        uarena_attach(connection, side.id(), 0, &base) < 0)
+        uarena_attach(connection, side.id(), side.attach_flags(), &base) < 0)
       return 1;
     prepare();
     static_cast<volatile uint8_t*>(base)[kPageSize] = 1;
@@ -258,19 +279,18 @@ int touch_ours_in_child(const OurSide& side, void (*prepare)()) {
 int killed_by(int status) { return WIFSIGNALED(status) ? WTERMSIG(status) : -status; }
 
 TEST_F(Mapping, WithoutAHandlerTheProcessEnds) {
-  const OurSide side(kSegv);
   const auto by_default = [] {
     std::signal(SIGSEGV, SIG_DFL);
     std::signal(SIGBUS, SIG_DFL);
   };
   EXPECT_EQ(killed_by(touch_kernels_in_child(by_default)), SIGSEGV);
-  EXPECT_EQ(killed_by(touch_ours_in_child(side, by_default)), SIGSEGV);
+  EXPECT_EQ(killed_by(touch_ours_in_child(OurSide(kSegv), by_default)), SIGSEGV);
+  EXPECT_EQ(killed_by(touch_ours_in_child(ExactSide(kSegv), by_default)), SIGSEGV);
 }
 
-// Difference: the kernel forces its signal on the process; ours can't, poisons the page, and the
-// process ends by the SIGBUS of that.
+// Difference: the kernel forces its signal on the process, and so do guards; our signal can't, so
+// the page is poisoned, and the process ends by the SIGBUS of that.
 TEST_F(Mapping, WithSegvBlockedOrIgnoredTheProcessEndsBySigbusHere) {
-  const OurSide side(kSegv);
   const auto blocked = [] {
     std::signal(SIGSEGV, SIG_DFL);
     std::signal(SIGBUS, SIG_DFL);
@@ -285,7 +305,8 @@ TEST_F(Mapping, WithSegvBlockedOrIgnoredTheProcessEndsBySigbusHere) {
   };
   for (void (*prepare)() : {+blocked, +ignored}) {
     EXPECT_EQ(killed_by(touch_kernels_in_child(prepare)), SIGSEGV);
-    EXPECT_EQ(killed_by(touch_ours_in_child(side, prepare)), SIGBUS);
+    EXPECT_EQ(killed_by(touch_ours_in_child(OurSide(kSegv), prepare)), SIGBUS);
+    EXPECT_EQ(killed_by(touch_ours_in_child(ExactSide(kSegv), prepare)), SIGSEGV);
   }
 }
 

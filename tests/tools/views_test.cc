@@ -217,6 +217,7 @@ uarena_status_reply status() {
   info.uffd_features = 0x1ffff;
   info.uffd_full = 1;
   info.can_signal_others = 0;
+  info.exact = 1;
   info.fault_p50_ns = 4200;
   info.fault_p99_ns = 31000;
   put(info.version, "0.1.0");

@@ -42,6 +42,8 @@ std::string_view refusal_name(uint32_t refusal) {
       return "signal";
     case UARENA_REFUSAL_POISON:
       return "poison";
+    case UARENA_REFUSAL_EXACT:
+      return "exact";
     default:
       return "unknown";
   }
@@ -67,6 +69,8 @@ std::string_view syscalls_text(const uarena_attachment_info& attachment) {
 
 std::string refusal_text(uint32_t refusal) {
   if (refusal == UARENA_REFUSAL_SIGNAL) return "SIGSEGV with the address, si_code -5";
+  if (refusal == UARENA_REFUSAL_EXACT)
+    return "SIGSEGV by guards (exact), by a signal where pages were just freed";
   return "SIGBUS (the broker may not signal this process)";
 }
 

@@ -310,7 +310,8 @@ boost::json::object status_json(const uarena_status_reply& status) {
           {"runner_threads", status.runner_threads},
           {"uffd_features", json_hex(status.uffd_features)},
           {"uffd_full", status.uffd_full},
-          {"can_signal_others", status.can_signal_others}};
+          {"can_signal_others", status.can_signal_others},
+          {"exact", status.exact}};
 }
 
 std::string status_text(const uarena_status_reply& status, const Output& output) {
@@ -332,7 +333,8 @@ std::string status_text(const uarena_status_reply& status, const Output& output)
        {"userfaultfd",
         fmt::format("features {}, {}", hex(status.uffd_features),
                     status.uffd_full != 0 ? "faults of system calls included" : "user mode only")},
-       {"signals", status.can_signal_others != 0 ? "any client" : "clients of the broker's uid"}});
+       {"signals", status.can_signal_others != 0 ? "any client" : "clients of the broker's uid"},
+       {"exact", status.exact != 0 ? "offered" : "this kernel's guards can't"}});
 }
 
 }  // namespace uarena::cli

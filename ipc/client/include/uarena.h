@@ -145,7 +145,17 @@ int uarena_delete(uarena_conn *conn, uint64_t arena_id);
 /* Maps the arena at its user_vm_start, which *base receives. -EEXIST: something of this process
  * occupies the address range; uarena_error() names it. -EALREADY: attached already. The mapping is
  * not inherited by fork (K22), stays out of core dumps, and belongs to the connection.
- * `flags` is 0. */
+ *
+ * `flags` is 0 or, for arenas with UARENA_F_SEGV_ON_FAULT, UARENA_EXACT: absent pages lie under guards of
+ * this process, so that touching one is the kernel's own SIGSEGV (SEGV_MAPERR, exact si_addr) with
+ * nobody asked. Without it the broker queues the signal (si_code -5). It costs some 30 ms and 8 MB of page
+ * tables for 4 GiB, each allocation a few microseconds more, and a thread of this process that takes no
+ * signals: it installs guards where pages were freed. Until it has, some milliseconds later, a touch there
+ * is a queued signal as without the flag. -EINVAL in other arenas, -EOPNOTSUPP where the kernel can't.
+ * While it is attached, nothing else may be mapped over a part of it, and mlock(2) over it makes freed
+ * pages keep the queued signal. A process that is stopped for more than a second while it guards may find
+ * a page under a guard that was allocated meanwhile, until it has caught up. */
+#define UARENA_EXACT 1u
 int uarena_attach(uarena_conn *conn, uint64_t arena_id, unsigned flags, void **base);
 int uarena_detach(uarena_conn *conn, uint64_t arena_id);
 /* 1: system calls into absent pages of this attached arena are served by the broker too; 0: they

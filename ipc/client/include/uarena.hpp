@@ -95,8 +95,8 @@ class Mapping {
 
  private:
   friend class Client;
-  Mapping(uarena_conn *conn, uint64_t arena_id) : arena_id_(arena_id) {
-    detail::checked(uarena_attach(conn, arena_id, 0, &base_));
+  Mapping(uarena_conn *conn, uint64_t arena_id, unsigned flags) : arena_id_(arena_id) {
+    detail::checked(uarena_attach(conn, arena_id, flags, &base_));
     conn_ = conn;
   }
 
@@ -178,7 +178,8 @@ class Client {
   }
   void remove(uint64_t arena_id) { detail::checked(uarena_delete(conn_, arena_id)); }
 
-  Mapping attach(uint64_t arena_id) { return Mapping(conn_, arena_id); }
+  // `flags` as uarena_attach takes them.
+  Mapping attach(uint64_t arena_id, unsigned flags = 0) { return Mapping(conn_, arena_id, flags); }
 
   // All programs of the object. uarena_log() has the verifier's words.
   std::vector<Program> load(const std::string &path, uint64_t arena_id = 0) {

@@ -5,6 +5,7 @@
 //   toucher [--socket PATH] [--handler] ARENA read PAGE
 //   toucher [--socket PATH] [--handler] ARENA write PAGE VALUE
 //   toucher [--socket PATH] [--handler] ARENA --hold
+//   With --exact before ARENA, a SEGV_ON_FAULT arena is attached with UARENA_EXACT.
 //
 // PAGE counts from the arena's start; the word that is read or written is its first eight bytes.
 // Every touch answers one line:
@@ -41,13 +42,14 @@ struct Options {
   const char* socket = nullptr;
   std::string arena;
   bool handler = false;
+  bool exact = false;
   bool hold = false;
   std::vector<std::string> touch;  // the words after ARENA
 };
 
 [[noreturn]] void usage(const std::string& problem) {
   std::cerr << "toucher: " << problem
-            << "\nusage: toucher [--socket PATH] [--handler] ARENA "
+            << "\nusage: toucher [--socket PATH] [--handler] [--exact] ARENA "
                "(read PAGE | write PAGE VALUE | --hold)\n";
   std::exit(kUsage);
 }
@@ -60,6 +62,8 @@ Options parse(int argc, char** argv) {
       options.socket = argv[++i];
     else if (word == "--handler")
       options.handler = true;
+    else if (word == "--exact")
+      options.exact = true;
     else if (word == "--hold")
       options.hold = true;
     else if (word.starts_with('-'))
@@ -187,7 +191,7 @@ int main(int argc, char** argv) {
   try {
     uarena::Client client(options.socket);
     uarena_info arena = client.find(options.arena);
-    uarena::Mapping mapping = client.attach(arena.id);
+    uarena::Mapping mapping = client.attach(arena.id, options.exact ? UARENA_EXACT : 0);
     if (!options.hold) return touch_once(options.touch, arena);
     obey_lines(arena);
   } catch (const uarena::ClientError& error) {
