@@ -38,8 +38,11 @@ KernelView::Claimed KernelView::claim(PageRange pages) const {
 }
 
 void KernelView::presence(PageRange pages, unsigned char* out) const {
-  const int rc = ::mincore(reinterpret_cast<void*>(base_ + pages.first * kPageSize),
-                           pages.count * kPageSize, out);
+  int rc = 0;
+  do {  // EAGAIN: the kernel has no page to put its answer into at this moment
+    rc = ::mincore(reinterpret_cast<void*>(base_ + pages.first * kPageSize),
+                   pages.count * kPageSize, out);
+  } while (rc != 0 && errno == EAGAIN);
   UARENA_ASSERT(rc == 0, "mincore of pages {}+{}: errno {}", pages.first, pages.count, errno);
   for (uint32_t i = 0; i < pages.count; ++i) out[i] &= 1;
 }

@@ -137,8 +137,6 @@ FaultEnd FaultSession::refuse(const Fault& fault) {
       return FaultEnd::discarded;
     case SegvResult::again:
       return FaultEnd::deferred;
-    case SegvResult::failed:
-      break;
   }
   return FaultEnd::error;
 }

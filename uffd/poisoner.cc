@@ -14,20 +14,22 @@
 namespace uarena::uffd {
 namespace {
 
-void poison_now(Userfaultfd& uffd, uint64_t page) {
+// 0, or the errno for which it could not be done now.
+int poison_now(Userfaultfd& uffd, uint64_t page) {
   const int error = uffd.poison(page, kPageSize).error;
   switch (outcome_of(Attempt::poison, error)) {
     case Outcome::installed:
     case Outcome::discarded:
-      return;
+      return 0;
     case Outcome::present:   // poisoned or made by somebody meanwhile; that wakes nobody
     case Outcome::deferred:  // not now: who waits looks again, and is refused again
       uffd.wake(page, kPageSize);
-      return;
-    case Outcome::error:
-      log(LogLevel::warning, "fault.not_poisoned",
-          {{"address", fmt::format("{:#x}", page)}, {"error", strerrordesc_np(error)}});
+      return 0;
+    case Outcome::error:  // a thread that nobody wakes would wait for ever: it asks again, too
+      break;
   }
+  uffd.wake(page, kPageSize);
+  return error;
 }
 
 }  // namespace
@@ -40,8 +42,12 @@ struct Poisoner::Line {
     while (!pages.empty()) {
       const uint64_t page = pages.extract(pages.begin()).value();
       guard.unlock();
-      poison_now(uffd, page);
+      const int error = poison_now(uffd, page);
       guard.lock();
+      // Once: who asks again may do so all the time.
+      if (error != 0 && !std::exchange(told, true))
+        log(LogLevel::warning, "fault.not_poisoned",
+            {{"address", fmt::format("{:#x}", page)}, {"error", strerrordesc_np(error)}});
     }
     working = false;
   }
@@ -50,17 +56,18 @@ struct Poisoner::Line {
   std::mutex lock;
   std::set<uint64_t> pages;
   bool working = false;  // there is a thread
+  bool told = false;     // that it failed
 };
 
 Poisoner::Answer Poisoner::poison(const Userfaultfd& uffd, uint64_t page) {
   if (!line_) {
     Userfaultfd own = uffd.dup();
-    if (!own) return Answer::failed;
+    if (!own) return Answer::not_now;
     line_ = std::make_shared<Line>(std::move(own));
   }
   {
     const std::lock_guard guard(line_->lock);
-    if (line_->pages.size() >= kMostWaiting) return Answer::full;
+    if (line_->pages.size() >= kMostWaiting) return Answer::not_now;
     line_->pages.insert(page);
     if (std::exchange(line_->working, true)) return Answer::taken;
   }
@@ -68,7 +75,7 @@ Poisoner::Answer Poisoner::poison(const Userfaultfd& uffd, uint64_t page) {
   const std::lock_guard guard(line_->lock);
   line_->working = false;
   line_->pages.erase(page);
-  return Answer::failed;
+  return Answer::not_now;
 }
 
 }  // namespace uarena::uffd

@@ -20,9 +20,8 @@ class Poisoner {
   static constexpr size_t kMostWaiting = 4096;
 
   enum class Answer {
-    taken,   // soon poisoned, or somebody's page by then: who waits for it is woken either way
-    full,    // nothing was done
-    failed,  // nothing can be done
+    taken,    // soon poisoned, or somebody's page by then: who waits for it is woken either way
+    not_now,  // nothing was done: too many wait, or no descriptor or thread can be had
   };
   // `page` is a whole page of the registered range of `uffd`, which is always the same.
   Answer poison(const Userfaultfd& uffd, uint64_t page);

@@ -98,16 +98,9 @@ std::optional<SegvResult> SegvSender::tell_at_once(Userfaultfd& uffd, const Faul
 }
 
 SegvResult SegvSender::poison(Userfaultfd& uffd, uint64_t page) {
-  switch (poisoner_.poison(uffd, page)) {
-    case Poisoner::Answer::taken:
-      return SegvResult::poisoned;
-    case Poisoner::Answer::full:
-      uffd.wake(page, kPageSize);
-      return SegvResult::again;
-    case Poisoner::Answer::failed:
-      break;
-  }
-  return SegvResult::failed;
+  if (poisoner_.poison(uffd, page) == Poisoner::Answer::taken) return SegvResult::poisoned;
+  uffd.wake(page, kPageSize);
+  return SegvResult::again;
 }
 
 SegvResult SegvSender::refuse(Userfaultfd& uffd, const Peer& peer, const Fault& fault) {

@@ -26,7 +26,6 @@ enum class SegvResult {
   poisoned,   // blocked, ignored, not permitted, or no such thread: SIGBUS, soon
   gone,       // the thread or its process is no more
   again,      // not now: the thread is asked to look again, and is refused if it does
-  failed,     // none of it worked; the thread waits until it is killed
 };
 
 // One per client: it remembers whom it has told what. One thread at a time.

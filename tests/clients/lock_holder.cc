@@ -8,6 +8,8 @@
 // and answers each with "ok" when it is done:
 //   ready     sends ATTACH_READY and does not wait for the answer
 //   answer    waits for that answer, which must be good
+//   ready-file the same with a descriptor of the FUSE file, whose server is stopped first
+//   refused   ends the server and waits for that answer, which must be EBADF
 //   lock      takes the lock and returns when it is held
 //   lock-arena the same, and the arena's mapping is locked, too: it maps something over the dirty
 //             page and the arena's last one
@@ -162,12 +164,18 @@ class LockHolder {
   void obey(const std::string& word) {
     if (word == "ready") {
       client_.send(ready_);
+    } else if (word == "ready-file") {
+      ::kill(server_, SIGSTOP);
+      ready_.fds.clear();
+      ready_.fds.push_back(file_.dup());
+      client_.send(ready_);
     } else if (word == "answer") {
-      auto answer = client_.receive();
-      if (!answer) errx(1, "the broker has closed the connection");
-      auto armed = ipc::decode_reply_untrusted<uarena_empty>(std::move(*answer),
-                                                             UARENA_MSG_ATTACH_READY, 99);
+      auto armed = answer_to_ready();
       if (!armed) errx(1, "ready: %s", armed.error().error.message.c_str());
+    } else if (word == "refused") {
+      ::kill(server_, SIGKILL);
+      auto armed = answer_to_ready();
+      if (armed || armed.error().error.code != EBADF) errx(1, "it was not refused");
     } else if (word == "lock" || word == "lock-arena") {
       with_arena_ = word == "lock-arena";
       lock_.tell();
@@ -188,6 +196,12 @@ class LockHolder {
   }
 
  private:
+  std::expected<ipc::Reply<uarena_empty>, ipc::Refusal> answer_to_ready() {
+    auto answer = client_.receive();
+    if (!answer) errx(1, "the broker has closed the connection");
+    return ipc::decode_reply_untrusted<uarena_empty>(std::move(*answer), UARENA_MSG_ATTACH_READY,
+                                                     99);
+  }
   // In a mount namespace of our own, so that nothing is left mounted however we end.
   void map_fuse_file() {
     if (::unshare(CLONE_NEWNS) != 0 || ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr))

@@ -10,60 +10,10 @@
 #include <random>
 #include <thread>
 
-#include "tests/support/broker_process.h"
-#include "tests/support/raw_client.h"
+#include "tests/integration/hostile_fixture.h"
 
 namespace uarena::testing {
 namespace {
-
-class Hostile : public ::testing::Test {
- protected:
-  Hostile() {
-    RawClient client(broker_.socket());
-    if (!client.hello()) throw std::runtime_error("hello");
-    auto made = client.create("heap", 1024);
-    if (!made) throw std::runtime_error(made.error().error.message);
-    info_ = made->body.info;
-    // What the broker sets up on first use is there before the counting starts.
-    serve_somebody();
-    client.close();
-    if (!broker_.wait_until_alone()) throw std::runtime_error(broker_.log());
-    before_ = broker_.resources();
-  }
-
-  void TearDown() override {
-    ASSERT_TRUE(broker_.alive()) << broker_.log();
-    serve_somebody();
-    EXPECT_TRUE(broker_.wait_until_alone()) << broker_.log();
-    EXPECT_TRUE(broker_.wait_for_resources(before_))
-        << "descriptors " << broker_.resources().descriptors << " (before " << before_.descriptors
-        << "), mappings " << broker_.resources().mappings << " (before " << before_.mappings << ")";
-    EXPECT_EQ(broker_.stop(), 0);
-  }
-
-  // A good client in a process of its own: attaches, and a page fault of it is served.
-  void serve_somebody() {
-    ChildProcess good({std::string(UARENA_BIN_DIR) + "/toucher", "heap", "--hold"},
-                      {"UARENA_SOCKET=" + broker_.socket()});
-    EXPECT_NE(good.read_line().find("base="), std::string::npos);
-    good.write_line("write 1000 77");
-    EXPECT_NE(good.read_line().find("ok"), std::string::npos);
-    good.write_line("quit");
-    EXPECT_EQ(good.wait(), 0);
-  }
-
-  // Greets and attaches; returns the memory file.
-  Fd attach(RawClient& client) {
-    EXPECT_TRUE(client.hello());
-    auto attached = client.attach(info_.id);
-    EXPECT_TRUE(attached);
-    return std::move(attached->fds.at(0));
-  }
-
-  BrokerProcess broker_;
-  uarena_arena_info info_{};
-  Resources before_;
-};
 
 TEST_F(Hostile, GarbageBytes) {
   std::mt19937 random(20240208);
@@ -306,6 +256,54 @@ TEST_F(Hostile, PunchesAndWritesTheMemoryFile) {
   op.node_id = 0;
   auto freed = run.ask<uarena_page_op_reply>(UARENA_MSG_PAGE_FREE, op);
   ASSERT_TRUE(freed) << freed.error().error.message;
+}
+
+// A second mapping of the file, of which no userfaultfd knows: pages come to be that nobody has
+// allocated, and others go. The command says how many; the arena's truth stays what it was.
+TEST_F(Hostile, MapsTheMemoryFileAgain) {
+  RawClient client(broker_.socket());
+  const Fd file = attach(client);
+  auto channel = client.run_channel();
+  ASSERT_TRUE(channel);
+  RawClient run(std::move(channel->fds.at(0)));
+  const auto alloc = [&](uint32_t page, uint32_t count) {
+    uarena_page_op op{};
+    op.arena_id = info_.id;
+    op.addr = info_.user_vm_start + page * kPageSize;
+    op.page_cnt = count;
+    op.node_id = -1;
+    return run.ask<uarena_page_op_reply>(UARENA_MSG_PAGE_ALLOC, op)->body.addr != 0;
+  };
+  const auto shown = [&] {
+    const RunOutput output = run_command(
+        {UARENA_BIN_DIR "/uarena", "--socket", broker_.socket(), "arena", "show", "heap"});
+    const size_t at = output.out.find("memory file");
+    return output.out.substr(at, output.out.find('\n', at) - at);
+  };
+  uarena_page_op all{};
+  all.arena_id = info_.id;
+  all.addr = info_.user_vm_start;
+  all.page_cnt = info_.max_entries;
+  ASSERT_TRUE(run.ask<uarena_page_op_reply>(UARENA_MSG_PAGE_FREE, all));
+  ASSERT_TRUE(alloc(0, 4));
+  EXPECT_EQ(shown(), "memory file    4 pages");
+
+  const uint64_t size = uint64_t{info_.max_entries} * kPageSize;
+  auto* again = static_cast<volatile char*>(
+      ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), 0));
+  ASSERT_NE(again, MAP_FAILED);
+  for (uint32_t page = 100; page < 105; ++page) again[page * kPageSize] = 1;
+  EXPECT_EQ(shown(), "memory file    9 pages, 5 of them not allocated");
+  EXPECT_FALSE(alloc(100, 5)) << "what is in them might be somebody's";
+  EXPECT_EQ(shown(), "memory file    9 pages") << "the broker has met them";
+  ASSERT_EQ(::fallocate(file.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 3 * kPageSize),
+            0);
+  EXPECT_EQ(shown(), "memory file    6 pages, 3 allocated ones are missing");
+  EXPECT_FALSE(alloc(0, 1)) << "allocated is what the broker says";
+  EXPECT_EQ(again[3 * kPageSize], 0);
+  ASSERT_TRUE(run.ask<uarena_page_op_reply>(UARENA_MSG_PAGE_FREE, all));
+  EXPECT_EQ(shown(), "memory file    0 pages");
+  ::munmap(const_cast<char*>(again), size);
 }
 
 TEST_F(Hostile, ManyConnectionsAndHalfOpenOnes) {

@@ -98,13 +98,16 @@ TempDir::~TempDir() {
   fs::remove_all(path_, ignored);
 }
 
-BrokerProcess::BrokerProcess(std::vector<std::string> extra_arguments, uid_t uid)
+BrokerProcess::BrokerProcess(std::vector<std::string> extra_arguments, uid_t uid,
+                             std::vector<std::string> launcher)
     : socket_(dir_.path() + "/uarena.sock") {
   ::chmod(dir_.path().c_str(), 0755);
   if (uid != 0 && ::chown(dir_.path().c_str(), uid, uid) != 0) std::abort();
   Pipe err;
-  std::vector<std::string> argv{std::string(UARENA_BIN_DIR) + "/uarenad", "--socket", socket_,
-                                "--socket-mode", "666"};
+  std::vector<std::string> argv = std::move(launcher);
+  for (const std::string& word : {std::string(UARENA_BIN_DIR) + "/uarenad", std::string("--socket"),
+                                  socket_, std::string("--socket-mode"), std::string("666")})
+    argv.push_back(word);
   argv.insert(argv.end(), extra_arguments.begin(), extra_arguments.end());
   pid_ = spawn(argv, {}, uid, -1, -1, err.write.get());
   err.write.reset();
@@ -135,6 +138,7 @@ Resources BrokerProcess::resources() const {
   Resources r;
   const std::string proc = "/proc/" + std::to_string(pid_);
   for ([[maybe_unused]] const auto& entry : fs::directory_iterator(proc + "/fd")) ++r.descriptors;
+  for ([[maybe_unused]] const auto& entry : fs::directory_iterator(proc + "/task")) ++r.threads;
   std::ifstream maps(proc + "/maps");
   for (std::string line; std::getline(maps, line);) {
     unsigned long start = 0, end = 0;
@@ -159,7 +163,8 @@ bool BrokerProcess::wait_for_log(const std::string& text, milliseconds limit) {
 
 // Not more than before; less is what is still closing when the first count was taken.
 static bool within(const Resources& now, const Resources& before) {
-  return now.descriptors <= before.descriptors && now.mappings <= before.mappings;
+  return now.descriptors <= before.descriptors && now.mappings <= before.mappings &&
+         now.threads <= before.threads;
 }
 
 bool BrokerProcess::wait_until_alone(milliseconds limit) {

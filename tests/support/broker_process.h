@@ -29,13 +29,16 @@ class TempDir {
 struct Resources {
   size_t descriptors = 0;
   size_t mappings = 0;  // of memory files, and reservations of a GiB and more
+  size_t threads = 0;
   friend bool operator==(const Resources&, const Resources&) = default;
 };
 
 class BrokerProcess {
  public:
-  // `uid` 0: as we are; else the daemon runs as that uid without capabilities.
-  explicit BrokerProcess(std::vector<std::string> extra_arguments = {}, uid_t uid = 0);
+  // `uid` 0: as we are; else the daemon runs as that uid without capabilities. `launcher`: a
+  // command that starts it and becomes it.
+  explicit BrokerProcess(std::vector<std::string> extra_arguments = {}, uid_t uid = 0,
+                         std::vector<std::string> launcher = {});
   ~BrokerProcess();
   BrokerProcess(const BrokerProcess&) = delete;
   BrokerProcess& operator=(const BrokerProcess&) = delete;

@@ -94,7 +94,7 @@ class RawClient {
     return ask<uarena_arena_reply>(UARENA_MSG_ARENA_CREATE, body, name);
   }
   auto attach(uint64_t arena, uint64_t addr = 0, uint64_t length = 0) {
-    uarena_attach body{};
+    struct uarena_attach body{};
     body.arena_id = arena;
     body.addr = addr;
     body.length = length;
@@ -106,7 +106,7 @@ class RawClient {
     return ask<uarena_empty>(UARENA_MSG_ATTACH_READY, body, {}, std::move(userfaultfd));
   }
   auto detach(uint64_t arena) {
-    uarena_detach body{};
+    struct uarena_detach body{};
     body.arena_id = arena;
     return ask<uarena_empty>(UARENA_MSG_DETACH, body);
   }

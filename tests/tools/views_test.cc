@@ -296,6 +296,29 @@ TEST(Views, AnArenaWithoutANameIsItsId) {
   EXPECT_THAT(programs_text(programs, {}, captured.output), testing::HasSubstr("  id 1  "));
 }
 
+// What somebody did to the memory file behind the broker's back, as far as its count of pages
+// shows.
+TEST(Views, PagesOfTheFileThatNobodyAllocatedAndMissingOnes) {
+  const auto line = [](uint64_t blocks) {
+    CapturedOutput captured;
+    uarena_arena_info arena = heap();
+    arena.blocks = blocks;
+    const std::string text = arena_text(arena, captured.output);
+    const size_t at = text.find("memory file");
+    return text.substr(at, text.find('\n', at) - at);
+  };
+  EXPECT_EQ(line(1234), "memory file    1,234 pages");
+  EXPECT_EQ(line(1237), "memory file    1,237 pages, 3 of them not allocated");
+  EXPECT_EQ(line(0), "memory file    0 pages, 1,234 allocated ones are missing");
+  uarena_arena_info arena = heap();
+  arena.blocks = 1240;
+  EXPECT_EQ(arena_json(arena).at("blocks_unallocated"), 6);
+  EXPECT_EQ(arena_json(arena).at("blocks_missing"), 0);
+  arena.blocks = 1200;
+  EXPECT_EQ(arena_json(arena).at("blocks_unallocated"), 0);
+  EXPECT_EQ(arena_json(arena).at("blocks_missing"), 34);
+}
+
 TEST(Views, EmptyListsSaySo) {
   CapturedOutput captured;
   EXPECT_EQ(arenas_text({}, captured.output), "no arenas\n");

@@ -131,7 +131,10 @@ Object arena_object() {
             .details =
                 "Sizes are what clients map; ALLOCATED is what has pages. Faults are those of all "
                 "clients that have or had it attached, counted by what became of them, since this "
-                "broker began to serve; uarena arena trace explains the words.",
+                "broker began to serve; uarena arena trace explains the words. The memory file "
+                "holds "
+                "one page for each that is allocated, but for moments in which one comes or goes; "
+                "where it does not, somebody has written or emptied the file past the broker.",
             .example = "uarena arena list",
             .run = show},
            {.names = {"create"},
