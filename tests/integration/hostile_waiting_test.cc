@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -144,6 +145,8 @@ TEST_F(HostileWaiting, KeepsItsMappingLockedWhilePagesAreBrought) {
   holder.tell("ready");
   holder.tell("answer");
   ::kill(broker_.pid(), SIGSTOP);
+  siginfo_t stopped{};  // every thread of it
+  ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(broker_.pid()), &stopped, WSTOPPED), 0);
   holder.tell("touch");
   ASSERT_TRUE(holder.waits_for_a_fault());
   holder.tell("lock-arena");
