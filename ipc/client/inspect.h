@@ -15,6 +15,18 @@
 
 namespace uarena::ipc {
 
+// The broker's table is the truth about pages, and the memory file holds one for each that is
+// allocated. Whoever has the file can make others or take some out, which changes its count.
+struct FileDifference {
+  uint64_t unallocated = 0;  // pages in the file beyond the allocated ones
+  uint64_t missing = 0;      // allocated pages that the file lacks
+};
+inline FileDifference file_difference(const uarena_arena_info& arena) {
+  const uint64_t allocated = arena.pages_allocated;
+  return {arena.blocks > allocated ? arena.blocks - allocated : 0,
+          arena.blocks < allocated ? allocated - arena.blocks : 0};
+}
+
 struct ArenaSpec {
   uint32_t map_type = 33;  // BPF_MAP_TYPE_ARENA
   uint32_t key_size = 0;

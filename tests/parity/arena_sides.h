@@ -218,15 +218,6 @@ class DirectSide : public OurSide {
   static std::optional<std::string> unavailable() { return std::nullopt; }
 };
 
-// With guards: the kernel's own signal.
-class ExactSide : public OurSide {
- public:
-  explicit ExactSide(uint32_t flags)
-      : OurSide(flags, UARENA_SERVED, (flags & kBpfFSegvOnFault) != 0 ? UARENA_EXACT : 0) {}
-  static constexpr const char* kName = "exact";
-  static constexpr int kSignalCode = SEGV_MAPERR;
-};
-
 class SideName {
  public:
   template <typename Side>

@@ -5,6 +5,7 @@
 
 #include "ipc/base/log.h"
 #include "ipc/base/page.h"
+#include "ipc/client/inspect.h"
 #include "tools/uarena/fault_views.h"
 #include "tools/uarena/text.h"
 #include "tools/uarena/views.h"
@@ -87,20 +88,8 @@ std::string cut_off_text(const uarena_arena_info& arena) {
                      utc(arena.cut_off_ns), outcome);
 }
 
-// The broker's table is the truth about pages, and the file holds one for each that is allocated.
-// Whoever has the file can make others or take some out, which changes its count.
-struct FileDifference {
-  uint64_t unallocated = 0;  // pages in the file beyond the allocated ones
-  uint64_t missing = 0;      // allocated pages that the file lacks
-};
-FileDifference file_difference(const uarena_arena_info& arena) {
-  const uint64_t allocated = arena.pages_allocated;
-  return {arena.blocks > allocated ? arena.blocks - allocated : 0,
-          arena.blocks < allocated ? allocated - arena.blocks : 0};
-}
-
 std::string file_text(const uarena_arena_info& arena) {
-  const auto [unallocated, missing] = file_difference(arena);
+  const auto [unallocated, missing] = ipc::file_difference(arena);
   std::string text = counted(arena.blocks, "page");
   if (unallocated != 0) text += fmt::format(", {} of them not allocated", grouped(unallocated));
   if (missing != 0) text += fmt::format(", {} allocated ones are missing", grouped(missing));
@@ -146,8 +135,8 @@ boost::json::object arena_json(const uarena_arena_info& arena) {
           {"programs", arena.programs},
           {"faults", json_count(arena.faults)},
           {"blocks", json_count(arena.blocks)},
-          {"blocks_unallocated", json_count(file_difference(arena).unallocated)},
-          {"blocks_missing", json_count(file_difference(arena).missing)},
+          {"blocks_unallocated", json_count(ipc::file_difference(arena).unallocated)},
+          {"blocks_missing", json_count(ipc::file_difference(arena).missing)},
           {"owner_uid", arena.owner_uid},
           {"cut_off_runs", json_count(arena.cut_off_runs)},
           {"cut_off_program", json_count(arena.cut_off_program)},

@@ -6,6 +6,7 @@
 
 #include "ipc/base/log.h"
 #include "ipc/base/page.h"
+#include "ipc/client/inspect.h"
 #include "ipc/codec.h"
 
 namespace uarena::inspectfs {
@@ -88,6 +89,8 @@ std::string info_text(const uarena_arena_info& arena) {
                 {"programs", number(arena.programs)},
                 {"faults", number(arena.faults)},
                 {"blocks", number(arena.blocks)},
+                {"blocks_unallocated", number(ipc::file_difference(arena).unallocated)},
+                {"blocks_missing", number(ipc::file_difference(arena).missing)},
                 {"owner_uid", number(arena.owner_uid)},
                 {"cut_off_runs", number(arena.cut_off_runs)},
                 {"cut_off_program", number(arena.cut_off_program)},
