@@ -77,26 +77,6 @@ const ClientThread* SegvSender::look_at(const Peer& peer, uint32_t ptid) {
   return &known_.emplace_back(std::move(*found));
 }
 
-// A thread that sits in its fault is told at once, and looked at afterwards, while it is on its way
-// to the handler. Where SIGSEGV is ignored then, or blocked and pending, it may not have taken it,
-// or it has, and changed that since. So it is woken: if it is still there it asks again, and is
-// looked at first.
-std::optional<SegvResult> SegvSender::tell_at_once(Userfaultfd& uffd, const Fault& fault) {
-  const auto known = find_known(fault.ptid);
-  if (known == known_.end()) return std::nullopt;
-  const auto recent = recent_.find(fault.ptid);
-  if (recent == recent_.end() || recent->second.doubted || recent->second.told == fault.address)
-    return std::nullopt;
-  if (!sleeps_in_user_mode(*known) || send_segv(*known, fault.address) != 0) return std::nullopt;
-  recent->second.told = fault.address;
-  const auto status = status_now(*known);
-  if (!status || status->takes_segv() || (status->segv_blocked && !status->segv_pending))
-    return SegvResult::signalled;
-  recent->second = {.doubted = true};
-  uffd.wake(fault.address & kPageMask, kPageSize);
-  return SegvResult::again;
-}
-
 SegvResult SegvSender::poison(Userfaultfd& uffd, uint64_t page) {
   if (poisoner_.poison(uffd, page) == Poisoner::Answer::taken) return SegvResult::poisoned;
   uffd.wake(page, kPageSize);
@@ -104,7 +84,6 @@ SegvResult SegvSender::poison(Userfaultfd& uffd, uint64_t page) {
 }
 
 SegvResult SegvSender::refuse(Userfaultfd& uffd, const Peer& peer, const Fault& fault) {
-  if (const auto told = tell_at_once(uffd, fault)) return *told;
   const uint64_t page = fault.address & kPageMask;
   const ClientThread* thread = look_at(peer, fault.ptid);
   if (thread == nullptr && is_gone(peer)) return SegvResult::gone;
@@ -118,7 +97,6 @@ SegvResult SegvSender::refuse(Userfaultfd& uffd, const Peer& peer, const Fault& 
   switch (outcome_of(Attempt::signal, send_segv(*thread, fault.address))) {
     case Outcome::installed:
       recent_[fault.ptid].told = fault.address;
-      recent_[fault.ptid].doubted = false;
       return SegvResult::signalled;
     case Outcome::discarded:
       return SegvResult::gone;

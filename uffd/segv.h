@@ -34,19 +34,17 @@ class SegvSender {
   SegvResult refuse(Userfaultfd& uffd, const Peer& peer, const Fault& fault);
 
  private:
-  // Threads whose descriptors (three each) are kept: looking for one takes longer than all the
+  // Threads whose descriptors (two each) are kept: looking for one takes longer than all the
   // rest.
   static constexpr size_t kMostKnown = 4;
   std::deque<ClientThread>::iterator find_known(uint32_t ptid);
   const ClientThread* look_at(const Peer& peer, uint32_t ptid);
-  std::optional<SegvResult> tell_at_once(Userfaultfd& uffd, const Fault& fault);
   SegvResult poison(Userfaultfd& uffd, uint64_t page);
   bool is_to_be_asked(const Fault& fault, const ThreadStatus& status);
 
   struct Recent {
-    uint64_t told = 0;     // the address of its last SIGSEGV, until it has been asked about it
-    bool doubted = false;  // may not have taken its last one: it is looked at first
-    unsigned asked = 0;    // times in a row that it was seen out of its fault or with one pending
+    uint64_t told = 0;   // the address of its last SIGSEGV, until it has been asked about it
+    unsigned asked = 0;  // times in a row that it was seen out of its fault or with one pending
   };
   std::unordered_map<uint32_t, Recent> recent_;  // by ptid
   std::deque<ClientThread> known_;               // latest last

@@ -79,8 +79,6 @@ std::optional<ClientThread> check_thread(int task_directory, const char* tid, ui
   if (!status || status->innermost_tid != ptid) return std::nullopt;
   ClientThread found;
   found.status_file = std::move(file);
-  found.syscall_file.reset(
-      ::openat(task_directory, fmt::format("{}/syscall", tid).c_str(), O_RDONLY | O_CLOEXEC));
   found.tid = static_cast<pid_t>(std::strtol(tid, nullptr, 10));
   found.status = *status;
   return found;
@@ -150,14 +148,6 @@ bool in_our_pid_namespace(const Peer& peer) {
   const auto text = read_text(file, buffer);
   const auto line = text ? line_of(*text, "NStgid:") : std::nullopt;
   return column<pid_t>(line, 0) == peer.pid && !column<pid_t>(line, 1);
-}
-
-// The file says "running", or the number of a system call, or -1.
-bool sleeps_in_user_mode(const ClientThread& thread) {
-  char text[3];
-  return thread.syscall_file &&
-         ::pread(thread.syscall_file.get(), text, sizeof text, 0) == sizeof text &&
-         std::string_view(text, sizeof text) == "-1 ";
 }
 
 std::optional<ThreadStatus> status_now(const ClientThread& thread) {

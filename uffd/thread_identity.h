@@ -44,14 +44,10 @@ std::optional<ThreadStatus> parse_status(std::string_view text);
 struct ClientThread {
   pid_t tid = 0;  // in our pid namespace
   ThreadStatus status;
-  Fd pidfd;         // of the thread (PIDFD_THREAD), so that a signal can't reach anyone else
-  Fd syscall_file;  // where we may look at the process so closely (same uid, CAP_SYS_PTRACE)
-  Fd status_file;   // of the thread, too: it is nobody else's when the thread has ended
+  Fd pidfd;        // of the thread (PIDFD_THREAD), so that a signal can't reach anyone else
+  Fd status_file;  // of the thread, too: it is nobody else's when the thread has ended
 };
 
-// Whether it sleeps outside of system calls, as in a page fault: a quick look that tells nothing of
-// its signals. False also where we may not look.
-bool sleeps_in_user_mode(const ClientThread& thread);
 // The thread's status now; empty when it has ended.
 std::optional<ThreadStatus> status_now(const ClientThread& thread);
 

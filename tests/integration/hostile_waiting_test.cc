@@ -172,20 +172,6 @@ TEST_F(HostileWaiting, KeepsItsMemoryLockedWhileItAttaches) {
   holder.tell("answer");
 }
 
-// Closing this descriptor waits for a server that is stopped: this client's answer comes after
-// that, and nobody else's.
-TEST_F(HostileWaiting, HandsOverAFileOfAFileSystemThatDoesNotAnswer) {
-  LockHolder holder(broker_, info_);
-  LockHolder leaves(broker_, info_);
-  holder.tell("ready-file");
-  leaves.tell("ready-file");
-  serve_somebody();
-  leaves.tell("shutdown");
-  EXPECT_TRUE(broker_.wait_for_log("event=client.gone")) << broker_.log();
-  serve_somebody();
-  holder.tell("refused");
-}
-
 // Unregistering it and closing the userfaultfd wait, too.
 TEST_F(HostileWaiting, KeepsItsMemoryLockedWhenItLeaves) {
   LockHolder holder(broker_, info_);

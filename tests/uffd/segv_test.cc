@@ -181,7 +181,7 @@ TEST_F(Refused, WithoutHandlerItDiesBySigsegv) {
   EXPECT_EQ(results_[SegvResult::signalled], 1);
 }
 
-// A thread that was told before is told at once, so it is seen later that it does not listen.
+// A thread that was told before is looked at again each time.
 class ListenedOnce : public Refused, public ::testing::WithParamInterface<bool> {};
 
 TEST_P(ListenedOnce, AndDoesNotAgain) {
