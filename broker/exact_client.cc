@@ -123,6 +123,11 @@ void ExactClient::guard_next(Lock& lock) {
   guards_.clear();
 }
 
+bool ExactClient::helper_exists() const {
+  pollfd end{helper_.get(), 0, 0};
+  return ::poll(&end, 1, 0) == 0;  // POLLHUP is told unasked
+}
+
 void ExactClient::map_all() {
   const auto arena = arena_.lock();
   if (!arena) return;

@@ -67,6 +67,9 @@ class ExactClient final : public PageWatcher, public std::enable_shared_from_thi
   uint64_t allocated(PageRange pages) override;
   void wait(uint64_t ticket) override;
 
+  // The helper thread's end of the socket is there, or on its way to the client.
+  bool helper_exists() const;
+
   // Pages that were guarded again, and allocations that did not wait for their pages.
   uint64_t guarded() const { return guarded_.load(std::memory_order_relaxed); }
   uint64_t late() const { return late_.load(std::memory_order_relaxed); }

@@ -169,7 +169,7 @@ uarena_client_info Session::info() const {
   info.programs = run_client_->programs;
   info.signal = can_be_signalled();
   for (const auto& [id, attachment] : attachments_) {
-    if (!attachment.faults) continue;
+    if (!attachment.armed) continue;
     ++info.arenas;
     if (attachment.full) ++info.full;
   }

@@ -169,6 +169,7 @@ class Session {
   // session_resume.cc
   Result<void> resume_faults(Attachment& attachment, Fd uffd, KeptGuards guards);
   Result<std::optional<ipc::Record>> done_before(ipc::Request& request);
+  void arm_again(Attachment& attachment);
   void pick_up_attach(const ipc::Request& request);
   // session_inspect.cc
   Result<ipc::Record> prog_list(ipc::Request& request);

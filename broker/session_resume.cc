@@ -106,8 +106,13 @@ Result<std::optional<Record>> Session::done_before(Request& request) {
                   "called {} now: whether it deleted one is unknown",
                   request.name());
     case UARENA_MSG_ATTACH_READY: {
-      const auto found = attachments_.find(std::get<uarena_attach_ready>(request.body).arena_id);
-      if (found != attachments_.end() && found->second.armed) return empty();
+      const auto& body = std::get<uarena_attach_ready>(request.body);
+      const auto found = attachments_.find(body.arena_id);
+      if (found == attachments_.end() || !found->second.armed) break;
+      const auto& exact = found->second.exact;
+      if ((body.flags & UARENA_READY_EXACT) == 0 || (exact && exact->hold.client().helper_exists()))
+        return empty();
+      arm_again(found->second);
       break;
     }
     case UARENA_MSG_DETACH:
@@ -117,6 +122,14 @@ Result<std::optional<Record>> Session::done_before(Request& request) {
       break;
   }
   return std::nullopt;
+}
+
+// The answer to an exact client brings a socket. The predecessor died before it made that, or took
+// the client's end of it along.
+void Session::arm_again(Attachment& attachment) {
+  let_go(attachment, false);
+  attachment.armed = false;
+  handshake_.attaching(attachment.arena->id(), Time::clock::now());
 }
 
 // The predecessor had answered ATTACH, and nothing that it left says so. It gave the client no more
