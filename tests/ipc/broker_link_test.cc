@@ -124,7 +124,8 @@ TEST_F(BrokerLinkTest, AnswersHaveALimit) {
     EXPECT_EQ(reply.error().error.code, ETIMEDOUT);
     EXPECT_EQ(reply.error().error.why, Why::unreachable);
   };
-  auto link = BrokerLink::connect(broker.path(), milliseconds(30));
+  // Long enough for a busy machine to say hello.
+  auto link = BrokerLink::connect(broker.path(), milliseconds(500));
   ASSERT_TRUE(link) << link.error().message;
   ASSERT_TRUE((*link)->run());
   broker.on(UARENA_MSG_STATUS, late);
