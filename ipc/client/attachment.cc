@@ -83,10 +83,10 @@ void tell_detach(Channel& control, uint64_t arena_id) {
 
 }  // namespace
 
-Result<Attachment> Attachment::attach(Channel& control, uint64_t arena_id, bool exact) {
+Result<Attachment> Attachment::attach(Channel& control, uint64_t arena_id, AttachWay way) {
   uarena_attach request{};
   request.arena_id = arena_id;
-  request.flags = exact ? UARENA_ATTACH_EXACT : 0;
+  request.flags = way.exact ? UARENA_ATTACH_EXACT : 0;
   auto reply = control.ask<uarena_arena_reply>(UARENA_MSG_ATTACH, request);
   if (!reply) return std::unexpected(std::move(reply.error().error));
 
@@ -95,8 +95,8 @@ Result<Attachment> Attachment::attach(Channel& control, uint64_t arena_id, bool 
   const Fd& memory = reply->fds.front();
   auto done = check_answer_untrusted(attachment.info_, arena_id, memory);
   if (done) done = attachment.map(memory);
-  if (done && exact) done = attachment.guard();
-  if (done) done = attachment.arm(control, exact);
+  if (done && way.exact) done = attachment.guard();
+  if (done) done = attachment.arm(control, way);
   if (!done) {
     attachment.guards_.reset();
     attachment.map_ = MemoryMap();
@@ -140,16 +140,16 @@ Result<void> Attachment::guard() {
   return {};
 }
 
-Result<void> Attachment::arm(Channel& control, bool exact) {
+Result<void> Attachment::arm(Channel& control, AttachWay way) {
   uarena_attach_ready request{};
   request.arena_id = info_.id;
   std::vector<int> fds;
   if (!direct()) {
-    auto raw = new_userfaultfd((info_.map_flags & kSegvOnFault) == 0);
+    auto raw = new_userfaultfd((info_.map_flags & kSegvOnFault) == 0 && !way.user_mode_only);
     if (!raw) return std::unexpected(std::move(raw.error()));
     userfaultfd_ = std::move(raw->fd);
     full_ = raw->full;
-    request.flags = (full_ ? UARENA_READY_FULL : 0) | (exact ? UARENA_READY_EXACT : 0);
+    request.flags = (full_ ? UARENA_READY_FULL : 0) | (way.exact ? UARENA_READY_EXACT : 0);
     fds.push_back(userfaultfd_.get());
   }
   auto armed = control.ask<uarena_empty>(UARENA_MSG_ATTACH_READY, request, {}, fds);
@@ -158,7 +158,7 @@ Result<void> Attachment::arm(Channel& control, bool exact) {
     userfaultfd_.reset();
     return std::unexpected(std::move(armed.error().error));
   }
-  if (exact) {
+  if (way.exact) {
     if (armed->fds.empty()) return fail(EPROTO, "the broker's answer has no socket for guards");
     auto keeper = GuardKeeper::start(std::move(armed->fds.front()), map_.address(), map_.size());
     if (!keeper) return std::unexpected(std::move(keeper.error()));

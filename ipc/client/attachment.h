@@ -27,12 +27,16 @@
 
 namespace uarena::ipc {
 
+struct AttachWay {
+  bool exact = false;  // SEGV_ON_FAULT by guards of this process: some 30 ms and 8 MB for 4 GiB
+  bool user_mode_only = false;  // system calls into absent pages fail with EFAULT
+};
+
 class Attachment {
  public:
   // All or nothing: on failure the address range is free again and the broker has been told.
   // EEXIST: something occupies the range, and the sentence names it.
-  // `exact`: SEGV_ON_FAULT by guards of this process; takes some 30 ms and 8 MB for 4 GiB.
-  static Result<Attachment> attach(Channel& control, uint64_t arena_id, bool exact = false);
+  static Result<Attachment> attach(Channel& control, uint64_t arena_id, AttachWay way = {});
 
   Attachment(Attachment&&) = default;
   Attachment& operator=(Attachment&&) = default;
@@ -63,7 +67,7 @@ class Attachment {
 
   Result<void> map(const Fd& memory);
   Result<void> guard();
-  Result<void> arm(Channel& control, bool exact);
+  Result<void> arm(Channel& control, AttachWay way);
 
   uarena_arena_info info_{};
   Fd userfaultfd_;

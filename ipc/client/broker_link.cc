@@ -96,7 +96,10 @@ Result<std::unique_ptr<BrokerLink>> BrokerLink::connect(const std::string& path,
 
 Result<std::unique_ptr<BrokerLink>> BrokerLink::greet(Fd socket, const std::string& path,
                                                       Limit limit) {
+  auto preferred = uarena::ipc::preferences();
+  if (!preferred) return std::unexpected(std::move(preferred.error()));
   std::unique_ptr<BrokerLink> link(new BrokerLink(std::move(socket), limit));
+  link->preferences_ = *preferred;
   set_limit(link->control_.socket(), limit.value_or(kHelloLimit));
   uarena_hello hello{};
   hello.abi_min = UARENA_ABI_VERSION;

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "ipc/client/channel.h"
+#include "ipc/client/preferences.h"
 
 namespace uarena::ipc {
 
@@ -23,7 +24,7 @@ class BrokerLink {
 
   // `path` empty: see default_socket_path. ENOENT, ECONNREFUSED: nobody is there; ETIMEDOUT: nobody
   // answers (all Why::unreachable). EACCES: not for us (Why::permission). EPROTONOSUPPORT:
-  // versions.
+  // versions. EINVAL: $UARENA_OPTIONS has a word that is none (Why::usage).
   static Result<std::unique_ptr<BrokerLink>> connect(const std::string& path, Limit limit = {});
   // Says hello on a socket that is connected already; `path` is for sentences.
   static Result<std::unique_ptr<BrokerLink>> greet(Fd socket, const std::string& path,
@@ -33,6 +34,7 @@ class BrokerLink {
   Result<Channel*> run();
 
   const uarena_hello_reply& broker() const { return broker_; }
+  const Preferences& preferences() const { return preferences_; }
 
  private:
   BrokerLink(Fd socket, Limit limit) : limit_(limit), control_(std::move(socket)) {}
@@ -40,6 +42,7 @@ class BrokerLink {
   const Limit limit_;
   Channel control_;
   uarena_hello_reply broker_{};
+  Preferences preferences_;
   std::mutex run_mutex_;
   std::unique_ptr<Channel> run_;
 };

@@ -4,6 +4,7 @@
 
 #include <sched.h>
 
+#include "ipc/base/page.h"
 #include "ipc/client/object_file.h"
 #include "ipc/client/received_file.h"
 
@@ -82,8 +83,11 @@ Result<uarena_arena_info> Inspector::create_arena(const std::string& name, const
   request.max_entries = spec.max_entries;
   request.map_flags = spec.map_flags;
   request.map_extra = spec.map_extra;
-  request.fault = spec.fault;
-  request.fault_around = spec.fault_around;
+  const bool has_choice = (spec.map_flags & kBpfFSegvOnFault) == 0;
+  const FaultWay faults =
+      spec.faults.value_or(has_choice ? link_->preferences().faults : FaultWay{});
+  request.fault = faults.fault;
+  request.fault_around = faults.around;
   return arena_of(
       ask<uarena_arena_reply>(link_->control(), UARENA_MSG_ARENA_CREATE, request, bytes_of(name)));
 }

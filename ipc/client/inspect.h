@@ -33,9 +33,8 @@ struct ArenaSpec {
   uint32_t value_size = 0;
   uint32_t max_entries = 0;  // pages
   uint32_t map_flags = 0;
-  uint64_t map_extra = 0;  // user_vm_start, or 0
-  uint32_t fault = UARENA_FAULT_SERVED;
-  uint32_t fault_around = 0;  // pages per fault
+  uint64_t map_extra = 0;          // user_vm_start, or 0
+  std::optional<FaultWay> faults;  // as $UARENA_OPTIONS has it where nobody says so
 };
 
 struct LoadSpec {

@@ -9,11 +9,13 @@
 
 using uarena::ipc::ArenaSpec;
 using uarena::ipc::Attachment;
+using uarena::ipc::AttachWay;
 using uarena::ipc::check_conn;
 using uarena::ipc::check_text;
 using uarena::ipc::guarded;
 using uarena::ipc::Inspector;
 using uarena::ipc::last_error;
+using uarena::ipc::Preferences;
 
 namespace {
 
@@ -84,9 +86,20 @@ Result<int> create(uarena_conn* conn, const char* name, const uarena_attr* attr,
   spec.max_entries = attr->max_entries;
   spec.map_flags = attr->map_flags;
   spec.map_extra = attr->map_extra;
-  spec.fault = options->fault;
-  spec.fault_around = options->fault_around;
+  if (opts != nullptr) spec.faults = {options->fault, options->fault_around};
   return give(info, conn->broker.create_arena(name, spec));
+}
+
+// What $UARENA_OPTIONS asks for is asked only of arenas that have it.
+Result<AttachWay> attach_way(uarena_conn& conn, uint64_t arena_id, unsigned flags) {
+  const Preferences& preferred = conn.broker.link().preferences();
+  AttachWay way{(flags & UARENA_EXACT) != 0, preferred.user_mode_only};
+  if (!way.exact && preferred.exact) {
+    auto arena = conn.broker.arena(arena_id);
+    if (!arena) return std::unexpected(std::move(arena.error()));
+    way.exact = (arena->map_flags & UARENA_F_SEGV_ON_FAULT) != 0;
+  }
+  return way;
 }
 
 Result<int> attach(uarena_conn* conn, uint64_t arena_id, unsigned flags, void** base) {
@@ -98,7 +111,9 @@ Result<int> attach(uarena_conn* conn, uint64_t arena_id, unsigned flags, void** 
   const std::lock_guard lock(conn->mutex);
   if (conn->attachments.contains(arena_id))
     return fail(EALREADY, "arena {} is attached already on this connection", arena_id);
-  auto attachment = Attachment::attach(conn->control(), arena_id, (flags & UARENA_EXACT) != 0);
+  auto way = attach_way(*conn, arena_id, flags);
+  if (!way) return std::unexpected(std::move(way.error()));
+  auto attachment = Attachment::attach(conn->control(), arena_id, *way);
   if (!attachment) return std::unexpected(std::move(attachment.error()));
   *base = attachment->base();
   conn->attachments.emplace(arena_id, std::move(*attachment));

@@ -110,19 +110,20 @@ Numbers arena_ids("arenas"), program_ids("programs");
 // An arena and what must never change of it.
 class OwnArena {
  public:
-  OwnArena(uarena_conn* conn, const std::string& name, uint32_t pages, uint32_t more_flags = 0)
+  OwnArena(uarena_conn* conn, const std::string& name, uint32_t pages, uint32_t more_flags = 0,
+           const uarena_create_opts* opts = nullptr)
       : conn_(conn) {
     uarena_attr attr{};
     attr.map_type = UARENA_MAP_TYPE_ARENA;
     attr.max_entries = pages;
     attr.map_flags = UARENA_F_MMAPABLE | more_flags;
-    must(uarena_create(conn, name.c_str(), &attr, &info_), "create " + name);
+    must(uarena_create_with(conn, name.c_str(), &attr, opts, &info_), "create " + name);
     arena_ids.given(info_.id);
     if (name != info_.name) different("{} was created as {}", name, info_.name);
   }
-  void attach() {
+  void attach(unsigned flags = 0) {
     void* base;
-    must(uarena_attach(conn_, id(), 0, &base), "attach");
+    must(uarena_attach(conn_, id(), flags, &base), "attach");
     if (base != address(0)) different("{} came to lie at {}", info_.name, base);
   }
   void detach() { must(uarena_detach(conn_, id()), "detach"); }
@@ -208,10 +209,15 @@ class Worker {
   const Conn conn_ = connect();
 };
 
+// A touch makes one page.
+constexpr uarena_create_opts kPageByPage{sizeof kPageByPage, UARENA_SERVED, 1};
+
 // Touches pages and writes them.
 class Toucher : public Worker {
  public:
-  Toucher() : Worker(1), arena_(conn(), options.name + "-touched", kPages) { arena_.attach(); }
+  Toucher() : Worker(1), arena_(conn(), options.name + "-touched", kPages, 0, &kPageByPage) {
+    arena_.attach();
+  }
 
   void step() override {
     const uint32_t page = any(kPages);
@@ -277,7 +283,9 @@ class Toucher : public Worker {
 // Allocates, frees and reserves pages, and knows where each comes to lie (K36).
 class Allocator : public Worker {
  public:
-  Allocator() : Worker(2), arena_(conn(), options.name + "-allocated", kPages) { arena_.attach(); }
+  Allocator() : Worker(2), arena_(conn(), options.name + "-allocated", kPages, 0, &kPageByPage) {
+    arena_.attach();
+  }
 
   void step() override {
     const uint32_t count = 1 + any(4), page = any(kPages - 4);
@@ -609,8 +617,9 @@ class Lives : public Worker {
     if (arena.id() <= last_arena_) different("arena {} came after {}", arena.id(), last_arena_);
     last_arena_ = arena.id();
     const uarena_info info = arena.check_identity(conn.get());
-    arena.attach();
-    if ((info.map_flags & UARENA_F_SEGV_ON_FAULT) == 0) {
+    const bool segv_on_fault = (info.map_flags & UARENA_F_SEGV_ON_FAULT) != 0;
+    arena.attach(segv_on_fault && any(2) == 0 ? UARENA_EXACT : 0);
+    if (!segv_on_fault) {
       for (uint32_t page = 1; page < 4; ++page) {
         check_page(arena, page, 0);
         write_page(arena, page, page);

@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "tests/integration/command_fixture.h"
+#include "tests/support/ways.h"
 
 namespace uarena::testing {
 namespace {
@@ -46,6 +47,7 @@ TEST_F(Command, ArenaCreateShowListDelete) {
 }
 
 TEST_F(Command, PagesByOrigin) {
+  answered_as_usual();
   const uint64_t base = address(ok({"arena", "create", "heap", "--pages", "64"}), "user_vm_start");
   ok({"prog", "load", object("kfuncs"), "--arena", "heap"});
   auto child = toucher("heap");
@@ -276,6 +278,7 @@ TEST_F(Command, GlobalsMeetTakenPages) {
 }
 
 TEST_F(Command, ClientsAndDaemon) {
+  answered_as_usual();
   ok({"arena", "create", "heap", "--pages", "64"});
   auto child = toucher("heap", kNobody);
   touch(*child, "write 1 1");
@@ -294,6 +297,39 @@ TEST_F(Command, ClientsAndDaemon) {
   EXPECT_EQ(integer(status, "arenas"), 1);
   EXPECT_EQ(integer(status, "pages_allocated"), 2);
   EXPECT_EQ(integer(status, "faults_served"), 2);
+}
+
+// Nobody counts its faults, but it is there.
+TEST_F(Command, AClientOfADirectArena) {
+  ok({"arena", "create", "heap", "--pages", "64", "--fault", "direct"});
+  auto child = toucher("heap", kNobody);
+  touch(*child, "write 1 1");
+  const json::array clients = list(ok({"client", "list"}), "clients");
+  ASSERT_EQ(clients.size(), 2U);
+  EXPECT_EQ(integer(clients[0].as_object(), "arenas"), 1);
+  EXPECT_EQ(integer(clients[0].as_object(), "faults"), 0);
+}
+
+// $UARENA_OPTIONS says what is left open, and a wrong word is told.
+TEST_F(Command, OptionsOfTheEnvironment) {
+  const auto create = [&](const std::string& options, Words words) {
+    ::setenv("UARENA_OPTIONS", options.c_str(), 1);
+    words.insert(words.begin(), {"arena", "create", "--pages", "4"});
+    const RunOutput output = plain(words);
+    ::unsetenv("UARENA_OPTIONS");
+    return output;
+  };
+  EXPECT_EQ(create("direct", {"a"}).exit_code(), 0);
+  EXPECT_EQ(text(ok({"arena", "show", "a"}), "fault"), "direct");
+  EXPECT_EQ(create("direct", {"b", "--fault", "served"}).exit_code(), 0);
+  EXPECT_EQ(text(ok({"arena", "show", "b"}), "fault"), "served");
+  EXPECT_EQ(create("direct", {"c", "--segv-on-fault"}).exit_code(), 0);
+  EXPECT_EQ(text(ok({"arena", "show", "c"}), "fault"), "served");
+  EXPECT_EQ(create("fault-around=16", {"d"}).exit_code(), 0);
+  EXPECT_EQ(integer(ok({"arena", "show", "d"}), "fault_around"), 16);
+  const RunOutput wrong = create("exact,fish", {"e"});
+  EXPECT_EQ(wrong.exit_code(), 2);
+  EXPECT_THAT(wrong.err, ::testing::HasSubstr("UARENA_OPTIONS has \"fish\"; allowed are direct,"));
 }
 
 // -p is the same document, and a person's form of everything ends well too.

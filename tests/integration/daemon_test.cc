@@ -1,5 +1,6 @@
 // uarenad from outside: its command line, its socket, its log, and how it ends.
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -13,6 +14,7 @@
 #include <sstream>
 
 #include "tests/integration/library_fixture.h"
+#include "tests/support/ways.h"
 
 namespace uarena::testing {
 namespace {
@@ -245,6 +247,7 @@ TEST_F(DaemonLife, InterruptEndsItAsWell) {
 }
 
 TEST_F(DaemonLife, EveryEventIsALineOfPairs) {
+  answered_as_usual();
   {
     const Conn conn = connect();
     const uarena_info arena = create(conn, "heap", 1024);
@@ -272,8 +275,8 @@ TEST_F(DaemonLife, EveryEventIsALineOfPairs) {
   for (const auto& [event, fields] : std::vector<std::pair<std::string, Words>>{
            {"daemon.ready",
             {"version=\"" UARENA_VERSION "\"", "socket=\"" + broker_.socket() + "\"",
-             "pid=" + std::to_string(broker_.pid()), "uid=0", "userfaultfd=\"",
-             "signal_other_uids=true", "fault_threads=", "runner_threads="}},
+             "pid=" + std::to_string(broker_.pid()), fmt::format("uid={}", service_uid()),
+             "userfaultfd=\"", "signal_other_uids=true", "fault_threads=", "runner_threads="}},
            {"client.connected",
             {"client=1", "pid=" + std::to_string(::getpid()), "uid=0", "comm="}},
            {"arena.created", {"id=1", "name=\"heap\"", "user_vm_start=", "max_entries=1024"}},

@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "tests/integration/library_fixture.h"
+#include "tests/support/ways.h"
 
 namespace uarena::testing {
 namespace {
@@ -144,6 +145,7 @@ TEST_F(Exact, WhatIsAllocatedCanBeTouchedAtOnce) {
 
 // The others' pages as well as one's own.
 TEST_F(Exact, ExactAndOtherClientsTogether) {
+  answered_as_usual();
   const Conn conn = connect();
   const uarena_info arena = create(conn, "heap", 64, UARENA_F_SEGV_ON_FAULT);
   volatile char* base = attach_exact(conn, arena.id);

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "tests/integration/command_fixture.h"
+#include "tests/support/ways.h"
 
 namespace uarena::testing {
 namespace {
@@ -14,6 +15,7 @@ const std::string kToucher = std::string(UARENA_BIN_DIR) + "/toucher";
 
 class FaultReport : public CommandFixture {
  protected:
+  FaultReport() { answered_as_usual(); }
   void create(const std::string& name, uint32_t pages, bool segv_on_fault = false) {
     Words words{"arena", "create", name, "--pages", std::to_string(pages)};
     if (segv_on_fault) words.push_back("--segv-on-fault");

@@ -9,6 +9,7 @@
 #include <functional>
 
 #include "tests/integration/library_fixture.h"
+#include "tests/support/ways.h"
 
 namespace uarena::testing {
 namespace {
@@ -232,6 +233,7 @@ TEST_F(Library, Programs) {
 }
 
 TEST_F(Library, SystemCallsIntoAbsentPages) {
+  answered_as_usual();
   const Conn conn = connect();
   const uarena_info plain = create(conn, "plain", 16);
   const uarena_info strict = create(conn, "strict", 16, UARENA_F_SEGV_ON_FAULT);

@@ -7,6 +7,7 @@
 #include <boost/json.hpp>
 
 #include "tests/support/broker_process.h"
+#include "tests/support/ways.h"
 
 namespace uarena::testing {
 namespace {
@@ -150,6 +151,7 @@ TEST_F(MainJob, SegvOnFaultFollowsThePages) {
 // Nobody answers faults any more, so the kernel must: a client never waits for a broker that is
 // gone.
 TEST_F(MainJob, AClientGoesOnAfterACleanStop) {
+  answered_as_usual();
   ok({"arena", "create", "heap", "--pages", "64"});
   ok({"arena", "create", "strict", "--pages", "64", "--segv-on-fault"});
   auto one = client("toucher", {"heap", "--hold"});

@@ -12,6 +12,7 @@
 #include "tests/parity/in_child.h"
 #include "tests/parity/touch.h"
 #include "tests/support/denied_calls.h"
+#include "tests/support/ways.h"
 #include "uarena.h"
 #include "uffd/uapi.h"
 
@@ -67,6 +68,7 @@ std::pair<int, int> system_calls_alone(uint64_t address) {
 
 class NoMemory : public ::testing::Test {
  protected:
+  NoMemory() { answered_as_usual(); }
   void expect_refused(const Attached& arena, uint64_t page) {
     const auto signal = touch(arena.at(page) + 24);
     ASSERT_TRUE(signal.has_value());

@@ -8,6 +8,7 @@
 #include <fstream>
 
 #include "tests/integration/library_fixture.h"
+#include "tests/support/ways.h"
 
 namespace uarena::testing {
 namespace {
@@ -88,6 +89,7 @@ bool is_denied(volatile char* address) {
 }
 
 TEST_F(Quota, PagesAndTheirFaults) {
+  answered_as_usual();
   start("[limits]\npages = 4\n");
   const Conn conn = connect();
   uarena_info info{};

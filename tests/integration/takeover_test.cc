@@ -12,6 +12,7 @@
 #include "ipc/client/object_file.h"
 #include "tests/bpf/contexts.h"
 #include "tests/integration/survival_fixture.h"
+#include "tests/support/ways.h"
 
 namespace uarena::testing {
 namespace {
@@ -91,6 +92,7 @@ class Takeover : public Survival {
 };
 
 TEST_F(Takeover, AFaultThatWaitsIsAnsweredByTheSuccessor) {
+  answered_as_usual();
   const Conn conn = connect();
   create(conn, "heap");
   auto client = toucher("heap");
@@ -149,7 +151,7 @@ TEST_F(Takeover, AnAttachmentWithDirectFaults) {
   ipc::ArenaSpec spec;
   spec.max_entries = 64;
   spec.map_flags = kBpfFMmapable;
-  spec.fault = UARENA_FAULT_DIRECT;
+  spec.faults = {UARENA_FAULT_DIRECT, 0};
   const uint64_t id = conn->create_arena("heap", spec)->id;
   auto client = toucher("heap");
   EXPECT_THAT(ask(*client, "write 3 33"), HasSubstr("ok"));
@@ -172,6 +174,7 @@ TEST_F(Takeover, AnAttachmentWithDirectFaults) {
 
 // What its predecessor had counted, it does not know; who follows the trace goes on with it.
 TEST_F(Takeover, FaultsAreCountedAndTracedAnew) {
+  answered_as_usual();
   const Conn conn = connect();
   const uint64_t id = create(conn, "heap").id;
   auto client = toucher("heap");
@@ -197,6 +200,7 @@ TEST_F(Takeover, FaultsAreCountedAndTracedAnew) {
 }
 
 TEST_F(Takeover, ASystemCallThatWaitsIsAnsweredByTheSuccessor) {
+  answered_as_usual();
   const Conn conn = connect();
   const uint64_t id = create(conn, "heap").id;
   auto attachment = attach(conn, id);

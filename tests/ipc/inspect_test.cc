@@ -75,7 +75,7 @@ TEST_F(InspectTest, CreateSendsTheRawAttributes) {
   spec.max_entries = 5;
   spec.map_flags = 6;
   spec.map_extra = 7;
-  spec.fault_around = 8;
+  spec.faults = {UARENA_FAULT_SERVED, 8};
   const auto info = inspector_.create_arena("heap", spec);
   ASSERT_TRUE(info) << info.error().message;
   EXPECT_EQ(info->id, 3u);

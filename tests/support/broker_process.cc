@@ -84,13 +84,27 @@ bool read_some(int fd, std::string& text, Clock::time_point end) {
   return true;
 }
 
+// With the one capability that its service has.
+std::vector<std::string> as_a_service(uid_t uid) {
+  const std::string number = std::to_string(uid);
+  return {"/usr/bin/setpriv", "--reuid",    number,       "--regid",        number,
+          "--clear-groups",   "--inh-caps", "-all,+kill", "--ambient-caps", "-all,+kill"};
+}
+
 }  // namespace
+
+uid_t service_uid() {
+  const char* text = std::getenv("UARENA_TEST_BROKER_UID");
+  return text == nullptr ? ::geteuid() : static_cast<uid_t>(std::stoul(text));
+}
 
 TempDir::TempDir() {
   std::string pattern = (fs::temp_directory_path() / "uarena-test-XXXXXX").string();
   const char* made = ::mkdtemp(pattern.data());
   if (made == nullptr) std::abort();
   path_ = made;
+  if (service_uid() != ::geteuid() && ::chown(made, service_uid(), service_uid()) != 0)
+    std::abort();
 }
 
 TempDir::~TempDir() {
@@ -103,6 +117,8 @@ BrokerProcess::BrokerProcess(std::vector<std::string> extra_arguments, uid_t uid
     : socket_(dir_.path() + "/uarena.sock") {
   ::chmod(dir_.path().c_str(), 0755);
   if (uid != 0 && ::chown(dir_.path().c_str(), uid, uid) != 0) std::abort();
+  if (uid == 0 && launcher.empty() && service_uid() != ::geteuid())
+    launcher = as_a_service(service_uid());
   Pipe err;
   std::vector<std::string> argv = std::move(launcher);
   for (const std::string& word : {std::string(UARENA_BIN_DIR) + "/uarenad", std::string("--socket"),

@@ -13,7 +13,12 @@
 
 namespace uarena::testing {
 
-// A temporary directory, removed with everything in it.
+// Whom a BrokerProcess runs as where the test leaves it open. Our own uid, or
+// $UARENA_TEST_BROKER_UID: the integration tests run once with a broker that is another user than
+// its clients (`./dev test --ways`).
+uid_t service_uid();
+
+// A temporary directory, removed with everything in it. It belongs to service_uid().
 class TempDir {
  public:
   TempDir();
@@ -35,8 +40,8 @@ struct Resources {
 
 class BrokerProcess {
  public:
-  // `uid` 0: as we are; else the daemon runs as that uid without capabilities. `launcher`: a
-  // command that starts it and becomes it.
+  // `uid` 0: service_uid(), with the capability that the service has; else the daemon runs as that
+  // uid without capabilities. `launcher`: a command that starts it and becomes it.
   explicit BrokerProcess(std::vector<std::string> extra_arguments = {}, uid_t uid = 0,
                          std::vector<std::string> launcher = {});
   ~BrokerProcess();

@@ -3,6 +3,7 @@
 
 #include <thread>
 
+#include "tests/support/ways.h"
 #include "tests/uarenafs/fs_fixture.h"
 
 namespace uarena::testing {
@@ -13,6 +14,7 @@ using ::testing::HasSubstr;
 class FsLook : public FsFixture {};
 
 TEST_F(FsLook, EverythingThatThereIs) {
+  answered_as_usual();
   const Conn conn = connect();
   EXPECT_EQ(shell("find " + fs_->path() + " -mindepth 1"), "");
   const uarena_info heap = create(conn, "heap", 1024);
@@ -62,6 +64,7 @@ TEST_F(FsLook, InfoSaysWhatTheCommandSays) {
 }
 
 TEST_F(FsLook, PagesByOrigin) {
+  answered_as_usual();
   const Conn conn = connect();
   const uarena_info heap = create(conn, "heap", 1024);
   volatile char* base = attach(conn, heap.id);

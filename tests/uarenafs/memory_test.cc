@@ -6,6 +6,7 @@
 #include <set>
 #include <thread>
 
+#include "tests/support/ways.h"
 #include "tests/uarenafs/fs_fixture.h"
 
 namespace uarena::testing {
@@ -17,6 +18,7 @@ constexpr size_t kPage = UARENA_PAGE_SIZE;
 
 class FsMemory : public FsFixture {
  protected:
+  FsMemory() { answered_as_usual(); }  // each touch makes one page
   // An arena with bytes here and there: the first page, the last, one page alone, a run.
   void fill(uint32_t pages) {
     conn_ = connect();

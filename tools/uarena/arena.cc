@@ -9,7 +9,7 @@
 namespace uarena::cli {
 namespace {
 
-Result<uint32_t> fault_way(const Invocation& call) {
+Result<uint32_t> fault_answer(const Invocation& call) {
   const std::string* way = call.value("--fault");
   if (way == nullptr || *way == "served") return UARENA_FAULT_SERVED;
   if (*way == "direct") return UARENA_FAULT_DIRECT;
@@ -41,7 +41,7 @@ Result<ipc::ArenaSpec> spec_of(const Invocation& call) {
   if (!pages) return std::unexpected(pages.error());
   auto map_extra = address(call);
   if (!map_extra) return std::unexpected(map_extra.error());
-  auto fault = fault_way(call);
+  auto fault = fault_answer(call);
   if (!fault) return std::unexpected(fault.error());
   auto around = fault_around(call);
   if (!around) return std::unexpected(around.error());
@@ -49,8 +49,8 @@ Result<ipc::ArenaSpec> spec_of(const Invocation& call) {
   spec.map_flags = kBpfFMmapable | (call.has("--segv-on-fault") ? kBpfFSegvOnFault : 0) |
                    (call.has("--no-user-conv") ? kBpfFNoUserConv : 0);
   spec.map_extra = *map_extra;
-  spec.fault = *fault;
-  spec.fault_around = *around;
+  if (call.value("--fault") != nullptr || call.value("--fault-around") != nullptr)
+    spec.faults = {*fault, *around};
   return spec;
 }
 

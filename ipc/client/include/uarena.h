@@ -96,7 +96,11 @@ struct uarena_prog {
  * $XDG_RUNTIME_DIR/uarena/uarena.sock, else /run/uarena/uarena.sock, the first that exists.
  * On success *conn is to be closed with uarena_close. The socket is close-on-exec.
  * -ENOENT, -ECONNREFUSED, -EACCES: no broker there, or not for us. -ETIMEDOUT: it does not answer.
- * -EPROTONOSUPPORT: versions.
+ * -EPROTONOSUPPORT: versions. -EINVAL: a word of $UARENA_OPTIONS, which uarena_error() names.
+ * $UARENA_OPTIONS says what programs get that leave it open, in words with commas between them:
+ * `direct` or `fault-around=N` (or =auto) for arenas made without uarena_create_opts (not with
+ * UARENA_F_SEGV_ON_FAULT), `exact` for attachments without UARENA_EXACT, `user-mode-only` for
+ * system calls as they are for who may not have more (uarena_syscalls_served).
  * A connection belongs to the process that made it: in a child after fork every call but
  * uarena_close fails with -ECHILD, and the arenas are not mapped there. */
 int uarena_connect(const char *socket_path, uarena_conn **conn);
@@ -133,7 +137,7 @@ struct uarena_create_opts {
   uint32_t fault;
   uint32_t fault_around;
 };
-/* As uarena_create; `opts` NULL: all 0. */
+/* As uarena_create; `opts` NULL: all 0, or what $UARENA_OPTIONS says (uarena_connect). */
 int uarena_create_with(uarena_conn *conn, const char *name, const struct uarena_attr *attr,
                        const struct uarena_create_opts *opts, struct uarena_info *info);
 /* -ENOENT if there is none. */
