@@ -54,7 +54,7 @@ void hold_one_less(RunContext* run) {
   run->lock_owner = 0;
 }
 
-bool try_lock(std::atomic_ref<uint32_t> word, const RunContext* run) {
+bool try_take(std::atomic_ref<uint32_t> word, const RunContext* run) {
   uint32_t free = 0;
   return word.compare_exchange_strong(free, run->lock_owner);
 }
@@ -79,7 +79,7 @@ int64_t wait_for(std::atomic_ref<uint32_t> word, RunContext* run) {
   uint64_t started_ns = 0;
   while (true) {
     for (int n = 0; n < kSpins; ++n) {
-      if (try_lock(word, run)) return 0;
+      if (try_take(word, run)) return 0;
       __builtin_ia32_pause();
     }
     if (is_cycle(word, run)) return -EDEADLK;
@@ -92,7 +92,7 @@ int64_t wait_for(std::atomic_ref<uint32_t> word, RunContext* run) {
 
 int64_t take(uint32_t* word, RunContext* run) {
   const std::atomic_ref target(*word);
-  if (try_lock(target, run)) return 0;
+  if (try_take(target, run)) return 0;
   auto* const place = waiting_place(run->lock_owner);
   if (place != nullptr) place->store(word);
   const int64_t answer = wait_for(target, run);

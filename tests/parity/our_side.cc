@@ -1,5 +1,6 @@
 // Our arena: a daemon of the scenario's own, the client library as anybody uses it, and a client
 // that speaks the wire format by hand for what the library would never ask.
+#include <fmt/format.h>
 #include <sys/stat.h>
 
 #include "ipc/client/include/uarena.h"
@@ -34,7 +35,7 @@ class OurSubject final : public Subject {
                            options.map_extra ? kFirstStart + number * kBetweenStarts : 0};
     const std::string name = "ours" + std::to_string(number);
     check(uarena_create(connection_, name.c_str(), &attr, &info_));
-    const std::string path = std::string(UARENA_BPF_DIR) + "/" + options.object + ".bpf.o";
+    const std::string path = fmt::format("{}/{}.bpf.o", UARENA_BPF_DIR, options.object);
     programs_.resize(kMostPrograms);
     const int count =
         uarena_prog_load(connection_, path.c_str(), info_.id, programs_.data(), programs_.size());

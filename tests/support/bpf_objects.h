@@ -2,6 +2,7 @@
 // which says where they are.
 #pragma once
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cstddef>
@@ -16,7 +17,7 @@
 namespace uarena::testing {
 
 inline std::vector<std::byte> read_bpf_object(const std::string& name) {
-  std::ifstream file(std::string(UARENA_BPF_DIR) + "/" + name + ".bpf.o", std::ios::binary);
+  std::ifstream file(fmt::format("{}/{}.bpf.o", UARENA_BPF_DIR, name), std::ios::binary);
   EXPECT_TRUE(file.good()) << name << ".bpf.o was not built: is it in the test's BPF list?";
   const std::string text{std::istreambuf_iterator<char>(file), {}};
   const auto bytes = std::as_bytes(std::span(text));
