@@ -9,7 +9,8 @@
 //   ready     sends ATTACH_READY and does not wait for the answer
 //   answer    waits for that answer, which must be good
 //   ready-file the same with a descriptor of the FUSE file, whose server is stopped first
-//   refused   ends the server and waits for that answer, which must be EBADF
+//   refused   waits for that answer, which must be EBADF
+//   end-server the FUSE file system is gone, and what waited for it goes on
 //   lock      takes the lock and returns when it is held
 //   lock-arena the same, and the arena's mapping is locked, too: it maps something over the dirty
 //             page and the arena's last one
@@ -172,8 +173,9 @@ class LockHolder {
     } else if (word == "answer") {
       auto armed = answer_to_ready();
       if (!armed) errx(1, "ready: %s", armed.error().error.message.c_str());
+    } else if (word == "end-server") {
+      ::kill(server_, SIGKILL);  // its last descriptor of the connection aborts what waits
     } else if (word == "refused") {
-      ::kill(server_, SIGKILL);
       auto armed = answer_to_ready();
       if (armed || armed.error().error.code != EBADF) errx(1, "it was not refused");
     } else if (word == "lock" || word == "lock-arena") {
@@ -188,7 +190,7 @@ class LockHolder {
     } else if (word == "shutdown") {
       ::shutdown(client_.fd(), SHUT_RDWR);
     } else if (word == "release") {
-      ::kill(server_, SIGKILL);  // its last descriptor of the connection aborts what waits
+      ::kill(server_, SIGKILL);
       unlocked_.wait("unlocked");
     } else {
       errx(2, "what is %s?", word.c_str());

@@ -107,6 +107,8 @@ class LockHolder {
                 directory_.path()}) {
     EXPECT_EQ(child_.read_line(), "attached");
   }
+  // Its end writes the dirty page back, and would wait for a server that is ended by its end.
+  ~LockHolder() { tell("end-server"); }
   void tell(const std::string& word) {
     child_.write_line(word);
     EXPECT_EQ(child_.read_line(), "ok") << word;
@@ -170,6 +172,21 @@ TEST_F(HostileWaiting, KeepsItsMemoryLockedWhileItAttaches) {
   serve_somebody();
   holder.tell("release");
   holder.tell("answer");
+}
+
+// Closing this descriptor waits for a server that is stopped: this client's answer comes after
+// that, and nobody else's.
+TEST_F(HostileWaiting, HandsOverAFileOfAFileSystemThatDoesNotAnswer) {
+  LockHolder holder(broker_, info_);
+  LockHolder leaves(broker_, info_);
+  holder.tell("ready-file");
+  leaves.tell("ready-file");
+  serve_somebody();
+  leaves.tell("shutdown");
+  EXPECT_TRUE(broker_.wait_for_log("event=client.gone")) << broker_.log();
+  serve_somebody();
+  holder.tell("end-server");
+  holder.tell("refused");
 }
 
 // Unregistering it and closing the userfaultfd wait, too.
