@@ -13,7 +13,8 @@ namespace uarena::testing {
 
 class Hostile : public ::testing::Test {
  protected:
-  Hostile() {
+  explicit Hostile(std::vector<std::string> broker_arguments = {})
+      : broker_(std::move(broker_arguments)) {
     RawClient client(broker_.socket());
     if (!client.hello()) throw std::runtime_error("hello");
     auto made = client.create("heap", 1024);
