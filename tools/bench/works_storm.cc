@@ -1,18 +1,24 @@
 // What a client that does nothing but fault costs another one: the 99th percentile of the other's
-// faults, beside that storm, and beside as many threads that keep the CPUs as busy without asking
-// the broker anything. So what is left is what the storm takes inside the broker.
+// faults, beside that storm, and beside the same storm that a thread of its own process answers. So
+// what is left is what the storm takes inside the broker.
 #include <fcntl.h>
+#include <linux/userfaultfd.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <span>
 #include <thread>
 
 #include "ipc/base/fd.h"
 #include "ipc/base/page.h"
+#include "ipc/base/uapi.h"
 #include "tools/bench/bench.h"
 #include "uarena.h"
 
@@ -57,13 +63,38 @@ template <typename GiveBack>
   });
 }
 
-// The same with memory of its own, which the kernel fills.
+// Answers faults on `base` one after another, as bare as can be. Never returns.
+[[noreturn]] void answer_for_ever(int uffd) {
+  std::array<uffd_msg, 64> messages;
+  for (;;) {
+    const ssize_t bytes = ::read(uffd, messages.data(), sizeof messages);
+    if (bytes <= 0) ::_exit(1);
+    for (const uffd_msg& message :
+         std::span(messages).first(static_cast<size_t>(bytes) / sizeof(uffd_msg))) {
+      uffdio_zeropage page{};
+      page.range = {message.arg.pagefault.address & ~(kPageSize - 1), kPageSize};
+      ::ioctl(uffd, UFFDIO_ZEROPAGE, &page);  // EEXIST: another thread touched it, too
+    }
+  }
+}
+
+// The same with memory of its own and a thread of its own that answers: as many threads run, sleep
+// and wake each other as beside the broker, and the broker is asked nothing.
 [[noreturn]] void only_load(int ready) {
   const Fd file(::memfd_create("load", MFD_CLOEXEC));
   constexpr uint64_t kBytes = kStormPages * kPageSize;
   if (::ftruncate(file.get(), kBytes) != 0) ::_exit(1);
   void* base = ::mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), 0);
-  if (base == MAP_FAILED) ::_exit(1);
+  const Fd uffd(static_cast<int>(::syscall(SYS_userfaultfd, O_CLOEXEC | kUffdUserModeOnly)));
+  uffdio_api api{};
+  api.api = UFFD_API;
+  uffdio_register range{};
+  range.range = {reinterpret_cast<uint64_t>(base), kBytes};
+  range.mode = UFFDIO_REGISTER_MODE_MISSING;
+  if (base == MAP_FAILED || !uffd || ::ioctl(uffd.get(), UFFDIO_API, &api) != 0 ||
+      ::ioctl(uffd.get(), UFFDIO_REGISTER, &range) != 0)
+    ::_exit(1);
+  std::thread([fd = uffd.get()] { answer_for_ever(fd); }).detach();
   touch_for_ever(static_cast<volatile std::byte*>(base), ready, [=](uint32_t first) {
     ::madvise(static_cast<std::byte*>(base) + first * kPageSize, kPagesOfThread * kPageSize,
               MADV_REMOVE);
