@@ -19,6 +19,7 @@
 #include <cstring>
 #include <iterator>
 
+#include "tests/support/send_fds.h"
 #include "uffd/uapi.h"
 
 namespace {
@@ -52,20 +53,7 @@ void send_descriptor(const char* path, int fd) {
   std::strncpy(address.sun_path, path, sizeof address.sun_path - 1);
   if (::connect(to, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
     err(1, "connect %s", path);
-  char byte = 0;
-  iovec part{&byte, 1};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof fd)] = {};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  cmsghdr* header = CMSG_FIRSTHDR(&message);
-  header->cmsg_level = SOL_SOCKET;
-  header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(sizeof fd);
-  std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
-  if (::sendmsg(to, &message, 0) != 1) err(1, "sendmsg");
+  if (!uarena::testing::send_fds(to, std::span(&fd, 1))) err(1, "sendmsg");
   ::close(to);
   ::close(fd);
 }

@@ -7,6 +7,7 @@
 #include <stdexcept>
 
 #include "tests/support/broker_process.h"
+#include "tests/support/good_client.h"
 #include "tests/support/raw_client.h"
 
 namespace uarena::testing {
@@ -38,16 +39,7 @@ class Hostile : public ::testing::Test {
     EXPECT_EQ(broker_.stop(), 0);
   }
 
-  // A good client in a process of its own: attaches, and a page fault of it is served.
-  void serve_somebody() {
-    ChildProcess good({std::string(UARENA_BIN_DIR) + "/toucher", "heap", "--hold"},
-                      {"UARENA_SOCKET=" + broker_.socket()});
-    EXPECT_NE(good.read_line().find("base="), std::string::npos);
-    good.write_line("write 1000 77");
-    EXPECT_NE(good.read_line().find("ok"), std::string::npos);
-    good.write_line("quit");
-    EXPECT_EQ(good.wait(), 0);
-  }
+  void serve_somebody() { expect_served(broker_, "heap"); }
 
   // Greets and attaches; returns the memory file.
   Fd attach(RawClient& client) {

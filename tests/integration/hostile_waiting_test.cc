@@ -14,6 +14,7 @@
 
 #include "tests/support/bpf_objects.h"
 #include "tests/support/broker_process.h"
+#include "tests/support/good_client.h"
 #include "tests/support/hanging_writer.h"
 #include "tests/support/raw_client.h"
 
@@ -46,16 +47,10 @@ class HostileWaiting : public ::testing::Test {
     EXPECT_EQ(broker_.stop(), 0) << broker_.log();
   }
 
-  // A good client in a process of its own: attaches, and a page fault of it is served. Another asks
-  // on a run channel, and has its answer within ten seconds.
+  // A good client is served, and another one asks on a run channel, and has its answer within ten
+  // seconds.
   void serve_somebody() {
-    ChildProcess good({UARENA_BIN_DIR "/toucher", "others", "--hold"},
-                      {"UARENA_SOCKET=" + broker_.socket()});
-    EXPECT_NE(good.read_line().find("base="), std::string::npos);
-    good.write_line("write 1000 77");
-    EXPECT_NE(good.read_line().find("ok"), std::string::npos);
-    good.write_line("quit");
-    EXPECT_EQ(good.wait(), 0);
+    expect_served(broker_, "others");
     RawClient client(broker_.socket());
     EXPECT_TRUE(client.hello());
     uarena_page_list list{};

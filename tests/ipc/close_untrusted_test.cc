@@ -14,6 +14,7 @@
 #include "ipc/abi.h"
 #include "ipc/base/uapi.h"
 #include "ipc/scm_rights.h"
+#include "tests/support/send_fds.h"
 
 namespace uarena::ipc {
 namespace {
@@ -125,20 +126,7 @@ TEST(CloseUntrusted, ARecordWithTooManyIsRefusedAtOnce) {
   Fd held = socket.take();
   std::vector<int> many(UARENA_MAX_FDS, theirs.get());
   many.push_back(held.get());
-  char byte = 1;
-  iovec io{&byte, 1};
-  alignas(cmsghdr) char control[CMSG_SPACE((UARENA_MAX_FDS + 1) * sizeof(int))]{};
-  msghdr message{};
-  message.msg_iov = &io;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  cmsghdr* rights = CMSG_FIRSTHDR(&message);
-  rights->cmsg_level = SOL_SOCKET;
-  rights->cmsg_type = SCM_RIGHTS;
-  rights->cmsg_len = CMSG_LEN(many.size() * sizeof(int));
-  std::memcpy(CMSG_DATA(rights), many.data(), many.size() * sizeof(int));
-  ASSERT_EQ(::sendmsg(theirs.get(), &message, 0), 1);
+  ASSERT_TRUE(::uarena::testing::send_fds(theirs.get(), many));
   held.reset();  // from here on only the record holds it
   EXPECT_LT(duration_of([&] { EXPECT_EQ(receive_record(ours.get()).error().code, EPROTO); }), 1s);
 }

@@ -9,7 +9,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <csetjmp>
 #include <csignal>
 #include <fstream>
 #include <optional>
@@ -19,6 +18,7 @@
 
 #include "ipc/client/include/uarena.h"
 #include "tests/bpf/contexts.h"
+#include "tests/parity/touch.h"
 #include "tests/support/bpf_objects.h"
 #include "tests/support/broker_process.h"
 #include "tests/support/kernel_loader.h"
@@ -28,33 +28,6 @@ namespace uarena::testing {
 inline constexpr uint32_t kPages = 16;
 inline constexpr uint64_t kLength = kPages * kPageSize;
 inline constexpr uint64_t kStart = 0x7e9300003000;
-
-inline void* pointer(uint64_t address) { return reinterpret_cast<void*>(address); }
-
-// Writes one byte, or reads one; the signal that it came to, if any. The handler leaves by a jump,
-// as programs do.
-inline std::optional<siginfo_t> touch(uint64_t address, bool write = true) {
-  static sigjmp_buf back;
-  static siginfo_t seen;
-  struct sigaction action{};
-  struct sigaction segv{};
-  struct sigaction bus{};
-  action.sa_flags = SA_SIGINFO;
-  action.sa_sigaction = [](int, siginfo_t* info, void*) {
-    seen = *info;
-    siglongjmp(back, 1);
-  };
-  ::sigaction(SIGSEGV, &action, &segv);
-  ::sigaction(SIGBUS, &action, &bus);
-  const bool faulted = sigsetjmp(back, 1) != 0;
-  auto* byte = static_cast<volatile uint8_t*>(pointer(address));
-  if (!faulted && write) *byte = 1;
-  if (!faulted && !write) static_cast<void>(*byte);
-  ::sigaction(SIGSEGV, &segv, nullptr);
-  ::sigaction(SIGBUS, &bus, nullptr);
-  if (!faulted) return std::nullopt;
-  return seen;
-}
 
 // An arena as one process has it mapped.
 struct Mapped {

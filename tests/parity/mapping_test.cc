@@ -18,27 +18,6 @@ namespace {
 
 constexpr uint32_t kSegv = kBpfFMmapable | kBpfFSegvOnFault;
 
-// The errno of write(2) from these bytes and of read(2) into them.
-std::pair<int, int> system_calls(uint64_t address) {
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) throw std::runtime_error("pipe2");
-  const Fd out(ends[0]);
-  const Fd in(ends[1]);
-  const int written = ::write(in.get(), pointer(address), 8) == 8 ? 0 : errno;
-  const char bytes[8] = "7 bytes";
-  if (::write(in.get(), bytes, sizeof bytes) != sizeof bytes) throw std::runtime_error("write");
-  char skipped[8];
-  if (written == 0 && ::read(out.get(), skipped, 8) != 8) throw std::runtime_error("read");
-  const int read = ::read(out.get(), pointer(address), 8) == 8 ? 0 : errno;
-  return {written, read};
-}
-
-// Whether this process has something at the address.
-bool mapped(uint64_t address) {
-  unsigned char resident;
-  return ::mincore(pointer(address), kPageSize, &resident) == 0;
-}
-
 class Mapping : public ::testing::Test {
  protected:
   void SetUp() override {

@@ -14,6 +14,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "tests/support/send_fds.h"
+
 namespace uarena::uffd::testing {
 
 bool Line::readable(int ms) const {
@@ -30,20 +32,7 @@ bool Line::receive_bytes(void* data, size_t size) const {
 }
 
 bool Line::send_fd(int fd) const {
-  char byte = 0;
-  iovec io{&byte, 1};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof fd)] = {};
-  msghdr message{};
-  message.msg_iov = &io;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  cmsghdr* header = CMSG_FIRSTHDR(&message);
-  header->cmsg_level = SOL_SOCKET;
-  header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(sizeof fd);
-  std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
-  return ::sendmsg(socket_.get(), &message, MSG_NOSIGNAL) == 1;
+  return uarena::testing::send_fds(socket_.get(), std::span(&fd, 1));
 }
 
 Fd Line::receive_fd() const {
