@@ -6,6 +6,7 @@
 #include "ipc/base/log.h"
 #include "ipc/base/page.h"
 #include "ipc/client/inspect.h"
+#include "ipc/client/names.h"
 #include "tools/uarena/fault_views.h"
 #include "tools/uarena/text.h"
 #include "tools/uarena/views.h"
@@ -30,17 +31,6 @@ std::string flag_names(uint32_t map_flags) {
   return out;
 }
 
-std::string fault_name(uint32_t fault) {
-  switch (fault) {
-    case UARENA_FAULT_SERVED:
-      return "served";
-    case UARENA_FAULT_DIRECT:
-      return "direct";
-    default:
-      return "unknown";
-  }
-}
-
 // Pages that one fault brings.
 std::string around_text(uint32_t pages) {
   if (pages == UARENA_FAULT_AROUND_AUTO) return ", with as many pages around as pay";
@@ -63,19 +53,6 @@ std::string utc(uint64_t nanoseconds) {
 }
 
 std::string number(uint64_t value) { return fmt::format("{}", value); }
-
-std::string_view cut_off_name(uint32_t why) {
-  switch (why) {
-    case UARENA_CUT_OFF_DEATH:
-      return "death";
-    case UARENA_CUT_OFF_LIMIT:
-      return "limit";
-    case UARENA_CUT_OFF_GONE:
-      return "gone";
-    default:
-      return "unknown";
-  }
-}
 
 // What they left may be half done.
 std::string cut_off_text(const uarena_arena_info& arena) {
@@ -105,7 +82,7 @@ Lines arena_lines(const uarena_arena_info& arena, const Lines& faults) {
                                   with_unit(arena.max_entries * kPageSize))},
       {"map_flags", fmt::format("{:#x} ({})", arena.map_flags, flag_names(arena.map_flags))},
       {"map_extra", hex(arena.map_extra)},
-      {"faults are", fault_name(arena.fault) + around_text(arena.fault_around)},
+      {"faults are", std::string(ipc::fault_name(arena.fault)) + around_text(arena.fault_around)},
       {"allocated",
        fmt::format("{} ({}), {} reserved", counted(arena.pages_allocated, "page"),
                    with_unit(arena.pages_allocated * kPageSize), grouped(arena.pages_reserved))},
@@ -127,7 +104,7 @@ boost::json::object arena_json(const uarena_arena_info& arena) {
           {"map_extra", json_hex(arena.map_extra)},
           {"max_entries", arena.max_entries},
           {"map_flags", arena.map_flags},
-          {"fault", fault_name(arena.fault)},
+          {"fault", ipc::fault_name(arena.fault)},
           {"fault_around", around_json(arena.fault_around)},
           {"pages_allocated", arena.pages_allocated},
           {"pages_reserved", arena.pages_reserved},
@@ -142,7 +119,7 @@ boost::json::object arena_json(const uarena_arena_info& arena) {
           {"cut_off_program", json_count(arena.cut_off_program)},
           {"cut_off_name", printable(wire_name(arena.cut_off_name))},
           {"cut_off_ns", json_count(arena.cut_off_ns)},
-          {"cut_off_why", cut_off_name(arena.cut_off_why)}};
+          {"cut_off_why", ipc::cut_off_name(arena.cut_off_why)}};
 }
 
 boost::json::object arenas_json(std::span<const uarena_arena_info> arenas) {
@@ -192,12 +169,12 @@ boost::json::object pages_json(const PageMapInput& pages) {
   for (const auto& extent : pages.extents)
     extents.push_back({{"page", extent.page},
                        {"count", extent.count},
-                       {"origin", origin_name(extent.origin)},
+                       {"origin", ipc::origin_name(extent.origin)},
                        {"address", json_hex(pages.user_vm_start + extent.page * kPageSize)}});
   boost::json::object counts;
   PageCounts counted_pages = count_pages(pages);
   for (uint32_t origin = UARENA_ORIGIN_PROGRAM; origin <= UARENA_ORIGIN_RESERVED; origin++)
-    counts[origin_name(origin)] = counted_pages.by_origin[origin];
+    counts[ipc::origin_name(origin)] = counted_pages.by_origin[origin];
   return {{"arena", pages.name},
           {"user_vm_start", json_hex(pages.user_vm_start)},
           {"max_entries", pages.max_entries},
@@ -215,7 +192,7 @@ std::string pages_text(const PageMapInput& pages, const Output& output) {
   for (const auto& extent : pages.extents)
     table.row({hex(pages.user_vm_start + extent.page * kPageSize), number(extent.page),
                number(extent.count), with_unit(extent.count * kPageSize),
-               std::string(origin_name(extent.origin))});
+               std::string(ipc::origin_name(extent.origin))});
   return table.text(output);
 }
 

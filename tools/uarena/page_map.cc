@@ -8,6 +8,7 @@
 #include <map>
 
 #include "ipc/base/page.h"
+#include "ipc/client/names.h"
 #include "tools/uarena/text.h"
 
 namespace uarena::cli {
@@ -172,7 +173,8 @@ class Drawing {
       Cell cell{};
       cell[origin] = 1;
       Glyph glyph = glyph_of(cell, 1, output_.style());
-      out_ += fmt::format(" {} {}", output_.paint(glyph.colour, glyph.text), origin_name(origin));
+      out_ +=
+          fmt::format(" {} {}", output_.paint(glyph.colour, glyph.text), ipc::origin_name(origin));
     }
     out_ += fmt::format(", {} free", glyph_of(Cell{}, 1, output_.style()).text);
     if (scale_.pages_per_cell > 1)
@@ -186,7 +188,7 @@ class Drawing {
     out_ += fmt::format("{} in {}:", counted(counts.taken() - reserved, "page"),
                         counted(input_.extents.size(), "extent"));
     for (uint32_t origin = UARENA_ORIGIN_PROGRAM; origin < UARENA_ORIGIN_RESERVED; origin++)
-      out_ += fmt::format(" {} {},", origin_name(origin), grouped(counts.by_origin[origin]));
+      out_ += fmt::format(" {} {},", ipc::origin_name(origin), grouped(counts.by_origin[origin]));
     out_ += fmt::format(" and {} reserved, {} free\n", grouped(reserved),
                         grouped(input_.max_entries - std::min(counts.taken(), input_.max_entries)));
   }
@@ -204,21 +206,6 @@ uint32_t PageCounts::taken() const {
   uint32_t sum = 0;
   for (uint32_t count : by_origin) sum += count;
   return sum;
-}
-
-std::string_view origin_name(uint32_t origin) {
-  switch (origin) {
-    case UARENA_ORIGIN_PROGRAM:
-      return "program";
-    case UARENA_ORIGIN_FAULT:
-      return "fault";
-    case UARENA_ORIGIN_CLIENT:
-      return "client";
-    case UARENA_ORIGIN_RESERVED:
-      return "reserved";
-    default:
-      return "unknown";
-  }
 }
 
 Colour origin_colour(uint32_t origin) {

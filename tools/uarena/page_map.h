@@ -31,8 +31,6 @@ struct PageCounts {
 
 inline constexpr size_t kMostRows = 32;
 
-// program, fault, client, reserved; "unknown" for a number that this version does not know.
-std::string_view origin_name(uint32_t origin);
 Colour origin_colour(uint32_t origin);
 
 PageCounts count_pages(const PageMapInput& input);

@@ -7,6 +7,7 @@
 #include "ipc/base/log.h"
 #include "ipc/base/page.h"
 #include "ipc/client/inspect.h"
+#include "ipc/client/names.h"
 #include "ipc/codec.h"
 
 namespace uarena::inspectfs {
@@ -29,47 +30,8 @@ std::string text_of(const char (&field)[N]) {
   return escaped(ipc::get_text(field));
 }
 
-std::string_view cut_off_name(uint32_t why) {
-  switch (why) {
-    case UARENA_CUT_OFF_DEATH:
-      return "death";
-    case UARENA_CUT_OFF_LIMIT:
-      return "limit";
-    case UARENA_CUT_OFF_GONE:
-      return "gone";
-    default:
-      return "unknown";
-  }
-}
-
-std::string_view fault_name(uint32_t fault) {
-  switch (fault) {
-    case UARENA_FAULT_SERVED:
-      return "served";
-    case UARENA_FAULT_DIRECT:
-      return "direct";
-    default:
-      return "unknown";
-  }
-}
-
 std::string around_text(uint32_t pages) {
   return pages == UARENA_FAULT_AROUND_AUTO ? "auto" : number(std::max(1U, pages));
-}
-
-std::string_view origin_name(uint32_t origin) {
-  switch (origin) {
-    case UARENA_ORIGIN_PROGRAM:
-      return "program";
-    case UARENA_ORIGIN_FAULT:
-      return "fault";
-    case UARENA_ORIGIN_CLIENT:
-      return "client";
-    case UARENA_ORIGIN_RESERVED:
-      return "reserved";
-    default:
-      return "unknown";
-  }
 }
 
 }  // namespace
@@ -81,7 +43,7 @@ std::string info_text(const uarena_arena_info& arena) {
                 {"map_extra", hex(arena.map_extra)},
                 {"max_entries", number(arena.max_entries)},
                 {"map_flags", number(arena.map_flags)},
-                {"fault", std::string(fault_name(arena.fault))},
+                {"fault", std::string(ipc::fault_name(arena.fault))},
                 {"fault_around", around_text(arena.fault_around)},
                 {"pages_allocated", number(arena.pages_allocated)},
                 {"pages_reserved", number(arena.pages_reserved)},
@@ -96,7 +58,7 @@ std::string info_text(const uarena_arena_info& arena) {
                 {"cut_off_program", number(arena.cut_off_program)},
                 {"cut_off_name", text_of(arena.cut_off_name)},
                 {"cut_off_ns", number(arena.cut_off_ns)},
-                {"cut_off_why", std::string(cut_off_name(arena.cut_off_why))}});
+                {"cut_off_why", std::string(ipc::cut_off_name(arena.cut_off_why))}});
 }
 
 std::string pages_text(const uarena_arena_info& arena,
@@ -105,7 +67,7 @@ std::string pages_text(const uarena_arena_info& arena,
   for (const uarena_page_extent& extent : extents) {
     const uint64_t begin = arena.user_vm_start + extent.page * kPageSize;
     fmt::format_to(std::back_inserter(text), "{} {} {} {:#x}-{:#x}\n", extent.page, extent.count,
-                   origin_name(extent.origin), begin, begin + extent.count * kPageSize);
+                   ipc::origin_name(extent.origin), begin, begin + extent.count * kPageSize);
   }
   return text;
 }
