@@ -2,6 +2,9 @@
 // programs of kfuncs.bpf.c, and mapped in this process. map_again() maps it in another process, as
 // a client of that kind does: the kernel's by mmap, ours through the library and a real daemon.
 // What differs for a reason is a constant of the side.
+//
+// The table of `./dev parity` asks through side.h: it runs without GoogleTest, makes any number of
+// arenas, and compares answers as text. Here a side is a type, and a scenario a typed test.
 #pragma once
 
 #include <fcntl.h>

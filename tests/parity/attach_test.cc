@@ -1,5 +1,7 @@
-// Where an arena may be mapped, and with which length (K3, K15, K19, K21): each range is asked of
+// Where an arena may be mapped, and with which length (K3, K14-K19, K21): each range is asked of
 // the kernel's mmap and of a real daemon's Attach, and the errnos compared.
+#include <fcntl.h>
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 
@@ -123,6 +125,60 @@ TEST_F(Attach, AnotherProcessMapsTheSame) {
   EXPECT_EQ(child_mmap(start, kLength + kPageSize), E2BIG);
   EXPECT_EQ(attach(arena, ours, kLength + kPageSize), E2BIG);
   ::munmap(first, kLength);
+}
+
+// K16-K18, differently: the kernel leaves address and length to whoever maps an arena first where
+// map_extra is 0. Ours has both from its creation, so nobody can choose for the others.
+TEST_F(Attach, TheFirstDecidesNothing) {
+  RawClient client(broker_.socket());
+  ASSERT_TRUE(client.hello());
+  const auto made = client.create("one", kPages);
+  ASSERT_TRUE(made);
+  const uarena_arena_info arena = made->body.info;
+  for (const uint64_t wanted : {uint64_t{0}, kLength + kPageSize, kLength - kPageSize}) {
+    const uint64_t length = wanted == 0 ? kLength : wanted;
+    const Fd map = kernel_map(kPages, 0);
+    EXPECT_EQ(kernel_mmap(map.get(), kStart, length), 0) << length;
+  }
+  EXPECT_EQ(attach(arena.id, kStart, kLength), EINVAL);
+  EXPECT_EQ(attach(arena.id, arena.user_vm_start, kLength + kPageSize), E2BIG);
+  EXPECT_EQ(attach(arena.id, arena.user_vm_start, kLength - kPageSize), EINVAL);
+  EXPECT_EQ(attach(arena.id, arena.user_vm_start, kLength), 0);
+}
+
+// K14, differently: a memory file can be opened again, so who has the descriptor may map it only
+// for reading, beside what he attached. He sees what is there and zeros elsewhere, and the arena
+// has no more pages than before.
+TEST_F(Attach, WhoMapsTheFileForReadingChangesNothing) {
+  const Fd map = kernel_map(kPages, kStart);
+  EXPECT_EQ(::open(fmt::format("/proc/self/fd/{}", map.get()).c_str(), O_RDONLY), -1);
+  RawClient client(broker_.socket());
+  ASSERT_TRUE(client.hello());
+  const uint64_t arena = create("one", kPages, kStart);
+  const auto attached = client.attach(arena);
+  ASSERT_TRUE(attached);
+  const int file = attached->fds.at(0).get();
+  const ArenaMapping mapping(file, attached->body.info);
+  ASSERT_TRUE(client.ready(arena, RawClient::userfaultfd()));
+  *mapping.page(3) = 7;
+  const Fd reading(::open(fmt::format("/proc/self/fd/{}", file).c_str(), O_RDONLY | O_CLOEXEC));
+  ASSERT_TRUE(reading);
+  EXPECT_EQ(::mmap(nullptr, kLength, PROT_READ | PROT_WRITE, MAP_SHARED, reading.get(), 0),
+            MAP_FAILED);
+  EXPECT_EQ(errno, EACCES);
+  auto* const seen = static_cast<const volatile char*>(
+      ::mmap(nullptr, kLength, PROT_READ, MAP_SHARED, reading.get(), 0));
+  ASSERT_NE(static_cast<const volatile void*>(seen), MAP_FAILED);
+  EXPECT_EQ(seen[3 * kPageSize], 7);
+  EXPECT_EQ(seen[4 * kPageSize], 0);
+  *mapping.page(3) = 8;
+  EXPECT_EQ(seen[3 * kPageSize], 8);
+  ::munmap(const_cast<char*>(seen), kLength);
+  uarena_arena_ref which{};
+  which.id = arena;
+  const auto now = client.ask<uarena_arena_reply>(UARENA_MSG_ARENA_GET, which);
+  ASSERT_TRUE(now);
+  EXPECT_EQ(now->body.info.pages_allocated, 1U);
 }
 
 }  // namespace
