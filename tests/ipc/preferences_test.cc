@@ -24,7 +24,7 @@ TEST(Preferences, WhatIsNone) {
     EXPECT_EQ(preferences.error().code, EINVAL) << words;
     EXPECT_EQ(preferences.error().why, Why::usage) << words;
   }
-  EXPECT_NE(parse_preferences("a\nb").error().message.find("\"a\\nb\""), std::string::npos);
+  EXPECT_NE(parse_preferences("a\nb").error().message.find(R"("a\x0ab")"), std::string::npos);
 }
 
 }  // namespace
