@@ -28,7 +28,7 @@ Result<std::shared_ptr<BareFaults>> BareFaults::open(uint64_t bytes, Answer answ
   if (auto done = bare->uffd_.register_missing(bare->map_.address(), bytes); !done)
     return std::unexpected(done.error());
   bare->answer_ = std::move(answer);
-  bare->thread_ = std::thread([b = bare.get()] { b->run(); });
+  if (bare->answer_) bare->thread_ = std::thread([b = bare.get()] { b->run(); });
   return bare;
 }
 

@@ -17,7 +17,8 @@ namespace uarena::bench {
 
 class BareFaults {
  public:
-  // Gets the page that was touched.
+  // Gets the page that was touched. None: nobody touches absent pages, and there is no thread,
+  // which would have the kernel ask another CPU about each page that goes.
   using Answer = std::function<void(uffd::Userfaultfd& uffd, uint64_t page)>;
 
   static Result<std::shared_ptr<BareFaults>> open(uint64_t bytes, Answer answer);

@@ -103,7 +103,7 @@ Result<Pair> alloc_free_floor(const std::string& socket, const std::string& path
   if (!both) return std::unexpected(both.error());
   if (auto kept = keep_a_page(**both); !kept) return std::unexpected(kept.error());
   constexpr uint64_t kPairs = 1000;
-  auto bare = BareFaults::open(kPageSize, [](uffd::Userfaultfd&, uint64_t) {});
+  auto bare = BareFaults::open(kPageSize, nullptr);
   if (!bare) return std::unexpected(bare.error());
   return Pair{[b = *bare]() -> Result<double> {
                 const uint64_t start = now_ns();
