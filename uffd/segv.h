@@ -34,7 +34,7 @@ class SegvSender {
   SegvResult refuse(Userfaultfd& uffd, const Peer& peer, const Fault& fault);
 
  private:
-  // Threads whose descriptors (two each) are kept: looking for one takes longer than all the
+  // Threads whose descriptors (three each) are kept: looking for one takes longer than all the
   // rest.
   static constexpr size_t kMostKnown = 4;
   std::deque<ClientThread>::iterator find_known(uint32_t ptid);

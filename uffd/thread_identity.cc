@@ -76,10 +76,14 @@ std::optional<ThreadStatus> read_status(const Fd& directory) {
   return text ? parse_status(*text) : std::nullopt;
 }
 
+// Whose three uids are one can change none without privilege, but by a program with other rights,
+// and with those its directory changes its owner.
 bool has_uids_as_before(const ClientThread& thread) {
+  const ThreadStatus& was = thread.status;
   struct stat owner{};
-  return thread.status.effective_uid != 0 && ::fstat(thread.directory.get(), &owner) == 0 &&
-         owner.st_uid == thread.status.effective_uid;
+  return was.effective_uid != 0 && was.real_uid == was.effective_uid &&
+         was.saved_uid == was.effective_uid && ::fstat(thread.directory.get(), &owner) == 0 &&
+         owner.st_uid == was.effective_uid;
 }
 
 // The thread of this number in our namespace, if it is the one that sees itself as `ptid`.

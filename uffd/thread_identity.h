@@ -55,8 +55,7 @@ struct ClientThread {
 };
 
 // The status now of a thread of the peer; empty when it has ended. Its uids are read again unless
-// the peer is root, to whom they do not matter, or its directory belongs to the effective one as
-// before: it does not once the thread has changed that, or runs a program with other rights.
+// they do not matter (the peer is root) or can't be others.
 std::optional<ThreadStatus> status_now(const Peer& peer, const ClientThread& thread);
 
 // Empty when the peer is gone or none of its threads has that id (it may belong to a process that
