@@ -54,12 +54,16 @@ Result<void> keep_a_page(BothSides& both) {
   return {};
 }
 
+uint64_t pairs_of(uint64_t pages) {
+  return std::max<uint64_t>(4, std::min<uint64_t>(1000, kPagesPerWork / pages));
+}
+
 Result<Pair> alloc_free(const std::string& socket, const std::string& path, uint64_t pages,
                         bool running, BothSides::Attach attach = BothSides::Attach::yes) {
   auto both = BothSides::load(socket, path, attach);
   if (!both) return std::unexpected(both.error());
   if (auto kept = keep_a_page(**both); !kept) return std::unexpected(kept.error());
-  const uint64_t pairs = std::max<uint64_t>(4, std::min<uint64_t>(1000, kPagesPerWork / pages));
+  const uint64_t pairs = pairs_of(pages);
   const auto run = [=, b = *both](Side side, std::byte* arena) {
     std::optional<Reader> reader;
     if (running) reader.emplace(arena);
@@ -96,42 +100,44 @@ Result<Pair> present(const std::string& socket, const std::string& path, bool wr
               [=, b = *both] { return first_touch(*b, &BothSides::kernel, write); }};
 }
 
-// One page is made and punched again, mapped once: what an allocation and a free are without
-// anything to keep about them.
-Result<Pair> alloc_free_floor(const std::string& socket, const std::string& path) {
+// Pages are made in one call and punched in another, in one mapping: what an allocation and a free
+// are without anything to keep about them.
+Result<Pair> alloc_free_floor(const std::string& socket, const std::string& path, uint64_t pages) {
   auto both = BothSides::load(socket, path, BothSides::Attach::yes);
   if (!both) return std::unexpected(both.error());
   if (auto kept = keep_a_page(**both); !kept) return std::unexpected(kept.error());
-  constexpr uint64_t kPairs = 1000;
-  auto bare = BareFaults::open(kPageSize, nullptr);
+  const uint64_t pairs = pairs_of(pages);
+  auto bare = BareFaults::open(pages * kPageSize, nullptr);
   if (!bare) return std::unexpected(bare.error());
-  return Pair{[b = *bare]() -> Result<double> {
+  return Pair{[=, b = *bare]() -> Result<double> {
                 const uint64_t start = now_ns();
-                for (uint64_t n = 0; n < kPairs; ++n) {
-                  b->uffd().zeropage(reinterpret_cast<uint64_t>(b->base()), kPageSize);
+                for (uint64_t n = 0; n < pairs; ++n) {
+                  b->uffd().zeropage(reinterpret_cast<uint64_t>(b->base()), pages * kPageSize);
                   b->empty();
                 }
-                return static_cast<double>(now_ns() - start) / kPairs;
+                return static_cast<double>(now_ns() - start) / static_cast<double>(pairs);
               },
-              [b = *both] {
-                bench_pairs_ctx context{kPairs, 1, 0};
-                return b->kernel("alloc_free", bytes_of(context), kPairs);
+              [=, b = *both] {
+                bench_pairs_ctx context{pairs, pages, 0};
+                return b->kernel("alloc_free", bytes_of(context), pairs);
               }};
 }
 
-// A memory file whose pages are there is mapped anew, and touched.
+// Pages that are in a memory file, and were mapped before: only their entries are missing.
 Result<Pair> present_floor(const std::string& socket, const std::string& path, bool write) {
   auto both = BothSides::load(socket, path, BothSides::Attach::yes);
   if (!both) return std::unexpected(both.error());
   constexpr uint64_t kBytes = kPagesPerWork * kPageSize;
-  const auto file = std::make_shared<Fd>(::memfd_create("floor", MFD_CLOEXEC));
-  if (!*file || ::fallocate(file->get(), 0, 0, kBytes) != 0)
+  const Fd file(::memfd_create("floor", MFD_CLOEXEC));
+  if (!file || ::fallocate(file.get(), 0, 0, kBytes) != 0)
     return fail_errno(errno, "cannot make a memory file");
-  return Pair{[=]() -> Result<double> {
-                auto map = MemoryMap::create(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_SHARED,
-                                             file->get(), 0, "a memory file");
-                if (!map) return std::unexpected(map.error());
-                return touch_pages(reinterpret_cast<volatile char*>(map->data()), write);
+  auto map = MemoryMap::create(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), 0,
+                               "a memory file");
+  if (!map) return std::unexpected(map.error());
+  return Pair{[=, m = std::make_shared<MemoryMap>(std::move(*map))]() -> Result<double> {
+                if (::madvise(m->data(), kBytes, MADV_DONTNEED) != 0)
+                  return fail_errno(errno, "cannot let the pages go");
+                return touch_pages(reinterpret_cast<volatile char*>(m->data()), write);
               },
               [=, b = *both] { return first_touch(*b, &BothSides::kernel, write); }};
 }
@@ -232,8 +238,10 @@ std::vector<Work> alloc_works(const std::string& socket, const std::string& bpf_
                      "the same while the client has guards", "ns/pair", "lower", "bpf_arena", [=] {
                        return alloc_free(socket, object, pages, false, BothSides::Attach::exact);
                      }});
-  works.push_back({"floor.alloc_free.1", "a page is made and punched in a memory file", "ns/pair",
-                   "lower", "bpf_arena", [=] { return alloc_free_floor(socket, object); }});
+  for (const uint64_t pages : {1, 16, 512})
+    works.push_back({"floor.alloc_free." + std::to_string(pages),
+                     "pages are made and punched in a memory file", "ns/pair", "lower", "bpf_arena",
+                     [=] { return alloc_free_floor(socket, object, pages); }});
   for (const bool write : {false, true})
     works.push_back({write ? "floor.present.write" : "floor.present.read",
                      "pages of a plain memory file that are there are touched", "ns/page", "lower",

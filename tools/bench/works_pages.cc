@@ -148,6 +148,14 @@ struct Places {
   std::string bpf_directory;
 };
 
+using Side = std::function<Result<double>()>;
+
+Result<Side> kernel_rounds(const Places& places, const Order& order) {
+  auto kernel = KernelArena::load(places.bpf_directory + "/bench_alloc_free.bpf.o");
+  if (!kernel) return std::unexpected(kernel.error());
+  return [=, k = *kernel] { return k->round(order); };
+}
+
 Work faults(const char* name, const char* what, const Places& places, Answer answer, Peer peer,
             const Order& order, unsigned threads = 1) {
   static constexpr const char* kPeers[] = {"memfd", "bpf_arena", "served"};
@@ -160,9 +168,9 @@ Work faults(const char* name, const char* what, const Places& places, Answer ans
         pair.peer = [=] { return plain_round(order, threads); };
         break;
       case Peer::kernel: {
-        auto kernel = KernelArena::load(places.bpf_directory + "/bench_alloc_free.bpf.o");
+        auto kernel = kernel_rounds(places, order);
         if (!kernel) return std::unexpected(kernel.error());
-        pair.peer = [=, k = *kernel] { return k->round(order); };
+        pair.peer = *kernel;
         break;
       }
       case Peer::served: {
@@ -179,10 +187,9 @@ Work faults(const char* name, const char* what, const Places& places, Answer ans
 // What fills pages from a memory file can do no better: a plain one's touch.
 Work direct_floor(const Places& places, const Order& order) {
   const auto set_up = [=]() -> Result<Pair> {
-    auto kernel = KernelArena::load(places.bpf_directory + "/bench_alloc_free.bpf.o");
+    auto kernel = kernel_rounds(places, order);
     if (!kernel) return std::unexpected(kernel.error());
-    return Pair{[=] { return plain_round(order, 1); },
-                [=, k = *kernel] { return k->round(order); }};
+    return Pair{[=] { return plain_round(order, 1); }, *kernel};
   };
   return {"floor.direct.seq",
           "a plain memory file is touched",
@@ -201,14 +208,14 @@ Work around_floor(const Places& places, const Order& order) {
     auto bare = BareFaults::open(
         kBytes, [](uffd::Userfaultfd& uffd, uint64_t page) { uffd.zeropage(page, kWindow); });
     if (!bare) return std::unexpected(bare.error());
-    auto kernel = KernelArena::load(places.bpf_directory + "/bench_alloc_free.bpf.o");
+    auto kernel = kernel_rounds(places, order);
     if (!kernel) return std::unexpected(kernel.error());
     return Pair{[=, b = *bare]() -> Result<double> {
                   const double ns = touch_all(b->base(), order, 1);
                   b->empty();
                   return ns;
                 },
-                [=, k = *kernel] { return k->round(order); }};
+                *kernel};
   };
   return {"floor.around.seq",
           "a thread answers each fault with 512 pages",
