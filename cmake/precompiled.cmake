@@ -1,11 +1,11 @@
 # Most files need the same headers of the standard library, fmt and GoogleTest. They are compiled once for
 # each kind of target: a compiler takes the result only with the options that it was made with, and
-# libraries, programs and tests differ in those. It saves half a second for each of 450 files.
+# libraries, programs and tests differ in those. It saves half a second for each file of a test.
 #
 # A file still includes what it uses: `./dev check` builds everything with clang++ without this.
 option(UARENA_PRECOMPILE "Compile the headers that most files include once" ON)
 
-# Tests check behaviour, not speed: this halves the time to compile them.
+# Tests check behaviour, not speed: compiling them takes a quarter less time than with -O1.
 set(UARENA_TEST_OPTIONS $<$<CONFIG:RelWithDebInfo>:-Og>)
 
 set(standard_headers algorithm array atomic bit cerrno charconv chrono cstdint cstdio cstdlib cstring deque expected

@@ -1,5 +1,6 @@
 #include "ipc/client/preferences.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cstdlib>
 
