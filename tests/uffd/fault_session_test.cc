@@ -12,8 +12,8 @@
 #include <thread>
 #include <vector>
 
+#include "ipc/base/clock.h"
 #include "ipc/base/memory_map.h"
-#include "ipc/base/realtime.h"
 #include "tests/uffd/client.h"
 
 namespace uarena::uffd {
