@@ -65,7 +65,7 @@ std::deque<ClientThread>::iterator SegvSender::find_known(uint32_t ptid) {
 // how it stands now.
 const ClientThread* SegvSender::look_at(const Peer& peer, uint32_t ptid) {
   if (const auto known = find_known(ptid); known != known_.end()) {
-    if (const auto status = status_now(*known)) {
+    if (const auto status = status_now(peer, *known)) {
       known->status = *status;
       return &*known;
     }

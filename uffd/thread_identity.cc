@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -52,6 +53,8 @@ std::optional<T> column(std::optional<std::string_view> line, int index, int bas
   return index < 0 ? value : std::nullopt;
 }
 
+bool asleep(char state) { return state == 'S' || state == 'D'; }
+
 bool alive(int pidfd) {
   if (pidfd < 0) return false;  // poll(2) passes over it, which looks the same as alive
   pollfd poll_fd{pidfd, POLLIN, 0};
@@ -66,19 +69,27 @@ std::optional<std::string_view> read_text(const Fd& file, StatusText& text) {
   return std::string_view(text.data(), static_cast<size_t>(size));
 }
 
-std::optional<ThreadStatus> read_status(const Fd& file) {
+std::optional<ThreadStatus> read_status(const Fd& directory) {
+  const Fd file(::openat(directory.get(), "status", O_RDONLY | O_CLOEXEC));
   StatusText buffer;
   const auto text = read_text(file, buffer);
   return text ? parse_status(*text) : std::nullopt;
 }
 
+bool has_uids_as_before(const ClientThread& thread) {
+  struct stat owner{};
+  return thread.status.effective_uid != 0 && ::fstat(thread.directory.get(), &owner) == 0 &&
+         owner.st_uid == thread.status.effective_uid;
+}
+
 // The thread of this number in our namespace, if it is the one that sees itself as `ptid`.
 std::optional<ClientThread> check_thread(int task_directory, const char* tid, uint32_t ptid) {
-  Fd file(::openat(task_directory, fmt::format("{}/status", tid).c_str(), O_RDONLY | O_CLOEXEC));
-  auto status = read_status(file);
-  if (!status || status->innermost_tid != ptid) return std::nullopt;
   ClientThread found;
-  found.status_file = std::move(file);
+  found.directory.reset(::openat(task_directory, tid, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!found.directory) return std::nullopt;
+  const auto status = read_status(found.directory);
+  if (!status || status->innermost_tid != ptid) return std::nullopt;
+  found.stat_file.reset(::openat(found.directory.get(), "stat", O_RDONLY | O_CLOEXEC));
   found.tid = static_cast<pid_t>(std::strtol(tid, nullptr, 10));
   found.status = *status;
   return found;
@@ -115,23 +126,48 @@ std::optional<ClientThread> searched(int task_directory, uint32_t ptid) {
 
 }  // namespace
 
+// "TID (NAME) STATE …": the name may have anything in it. Signals are the fields 31 to 34, the
+// first 31 of each kind.
+std::optional<ThreadStatus> parse_stat(std::string_view text, const ThreadStatus& known) {
+  const size_t name_end = text.rfind(')');
+  if (name_end == text.npos || text.size() < name_end + 4) return std::nullopt;
+  std::string_view rest = text.substr(name_end + 2);
+  for (int field = 3; field < 31; ++field) {
+    const size_t space = rest.find(' ');
+    if (space == rest.npos) return std::nullopt;
+    rest.remove_prefix(space + 1);
+  }
+  const auto pending = column<uint64_t>(rest, 0), blocked = column<uint64_t>(rest, 1);
+  const auto ignored = column<uint64_t>(rest, 2), caught = column<uint64_t>(rest, 3);
+  if (!pending || !blocked || !ignored || !caught) return std::nullopt;
+  ThreadStatus now = known;
+  now.sleeps = asleep(text[name_end + 2]);
+  now.segv_pending = (*pending & kSegvBit) != 0;
+  now.segv_blocked = (*blocked & kSegvBit) != 0;
+  now.segv_ignored = (*ignored & kSegvBit) != 0;
+  now.segv_caught = (*caught & kSegvBit) != 0;
+  return now;
+}
+
 std::optional<ThreadStatus> parse_status(std::string_view text) {
   const auto state = line_of(text, "State:\t");
   const auto tid = column<uint32_t>(line_of(text, "NSpid:"), -1);
   const auto tgid = column<uint32_t>(line_of(text, "NStgid:"), -1);
   const auto real = column<uid_t>(line_of(text, "Uid:"), 0);
+  const auto effective = column<uid_t>(line_of(text, "Uid:"), 1);
   const auto saved = column<uid_t>(line_of(text, "Uid:"), 2);
   const auto pending = column<uint64_t>(line_of(text, "SigPnd:"), 0, 16);
   const auto blocked = column<uint64_t>(line_of(text, "SigBlk:"), 0, 16);
   const auto ignored = column<uint64_t>(line_of(text, "SigIgn:"), 0, 16);
   const auto caught = column<uint64_t>(line_of(text, "SigCgt:"), 0, 16);
-  if (!state || state->empty() || !tid || !tgid || !real || !saved || !pending || !blocked ||
-      !ignored || !caught)
+  if (!state || state->empty() || !tid || !tgid || !real || !effective || !saved || !pending ||
+      !blocked || !ignored || !caught)
     return std::nullopt;
   return ThreadStatus{.innermost_tid = *tid,
                       .innermost_tgid = *tgid,
-                      .sleeps = state->front() == 'S' || state->front() == 'D',
+                      .sleeps = asleep(state->front()),
                       .real_uid = *real,
+                      .effective_uid = *effective,
                       .saved_uid = *saved,
                       .segv_pending = (*pending & kSegvBit) != 0,
                       .segv_blocked = (*blocked & kSegvBit) != 0,
@@ -150,8 +186,11 @@ bool in_our_pid_namespace(const Peer& peer) {
   return column<pid_t>(line, 0) == peer.pid && !column<pid_t>(line, 1);
 }
 
-std::optional<ThreadStatus> status_now(const ClientThread& thread) {
-  return read_status(thread.status_file);
+std::optional<ThreadStatus> status_now(const Peer& peer, const ClientThread& thread) {
+  if (peer.uid != 0 && !has_uids_as_before(thread)) return read_status(thread.directory);
+  StatusText buffer;
+  const auto text = read_text(thread.stat_file, buffer);
+  return text ? parse_stat(*text, thread.status) : std::nullopt;
 }
 
 std::optional<ClientThread> find_thread(const Peer& peer, uint32_t ptid) {

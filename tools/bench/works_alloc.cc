@@ -1,6 +1,7 @@
 // Pages that a program allocates: allocated and freed while a client has the arena mapped, and
 // touched by that client for the first time. On both sides this process is the client: it has the
 // arena mapped, and sleeps while the program runs, unless the work says that it runs, too.
+#include <fcntl.h>
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -8,8 +9,10 @@
 #include <optional>
 #include <thread>
 
+#include "ipc/base/fd.h"
 #include "ipc/base/memory_map.h"
 #include "ipc/base/page.h"
+#include "tools/bench/bare_faults.h"
 #include "tools/bench/bench.h"
 #include "tools/bench/both_sides.h"
 #include "tools/bench/contexts.h"
@@ -67,10 +70,7 @@ Result<Pair> alloc_free(const std::string& socket, const std::string& path, uint
               [=, b = *both] { return run(&BothSides::kernel, b->kernel_arena()); }};
 }
 
-Result<double> first_touch(BothSides& both, Side side, bool write) {
-  bench_range_ctx context{kPagesPerWork, 0};
-  if (auto made = (both.*side)("allocate", bytes_of(context), 1); !made) return made;
-  auto* const base = reinterpret_cast<volatile char*>(context.address);
+double touch_pages(volatile char* base, bool write) {
   const uint64_t start = now_ns();
   for (uint64_t page = 0; page < kPagesPerWork; ++page) {
     if (write)
@@ -78,15 +78,61 @@ Result<double> first_touch(BothSides& both, Side side, bool write) {
     else
       static_cast<void>(base[page * kPageSize]);
   }
-  const uint64_t ns = now_ns() - start;
+  return static_cast<double>(now_ns() - start) / static_cast<double>(kPagesPerWork);
+}
+
+Result<double> first_touch(BothSides& both, Side side, bool write) {
+  bench_range_ctx context{kPagesPerWork, 0};
+  if (auto made = (both.*side)("allocate", bytes_of(context), 1); !made) return made;
+  const double ns = touch_pages(reinterpret_cast<volatile char*>(context.address), write);
   if (auto freed = (both.*side)("release", bytes_of(context), 1); !freed) return freed;
-  return static_cast<double>(ns) / static_cast<double>(kPagesPerWork);
+  return ns;
 }
 
 Result<Pair> present(const std::string& socket, const std::string& path, bool write) {
   auto both = BothSides::load(socket, path, BothSides::Attach::yes);
   if (!both) return std::unexpected(both.error());
   return Pair{[=, b = *both] { return first_touch(*b, &BothSides::ours, write); },
+              [=, b = *both] { return first_touch(*b, &BothSides::kernel, write); }};
+}
+
+// One page is made and punched again, mapped once: what an allocation and a free are without
+// anything to keep about them.
+Result<Pair> alloc_free_floor(const std::string& socket, const std::string& path) {
+  auto both = BothSides::load(socket, path, BothSides::Attach::yes);
+  if (!both) return std::unexpected(both.error());
+  if (auto kept = keep_a_page(**both); !kept) return std::unexpected(kept.error());
+  constexpr uint64_t kPairs = 1000;
+  auto bare = BareFaults::open(kPageSize, [](uffd::Userfaultfd&, uint64_t) {});
+  if (!bare) return std::unexpected(bare.error());
+  return Pair{[b = *bare]() -> Result<double> {
+                const uint64_t start = now_ns();
+                for (uint64_t n = 0; n < kPairs; ++n) {
+                  b->uffd().zeropage(reinterpret_cast<uint64_t>(b->base()), kPageSize);
+                  b->empty();
+                }
+                return static_cast<double>(now_ns() - start) / kPairs;
+              },
+              [b = *both] {
+                bench_pairs_ctx context{kPairs, 1, 0};
+                return b->kernel("alloc_free", bytes_of(context), kPairs);
+              }};
+}
+
+// A memory file whose pages are there is mapped anew, and touched.
+Result<Pair> present_floor(const std::string& socket, const std::string& path, bool write) {
+  auto both = BothSides::load(socket, path, BothSides::Attach::yes);
+  if (!both) return std::unexpected(both.error());
+  constexpr uint64_t kBytes = kPagesPerWork * kPageSize;
+  const auto file = std::make_shared<Fd>(::memfd_create("floor", MFD_CLOEXEC));
+  if (!*file || ::fallocate(file->get(), 0, 0, kBytes) != 0)
+    return fail_errno(errno, "cannot make a memory file");
+  return Pair{[=]() -> Result<double> {
+                auto map = MemoryMap::create(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_SHARED,
+                                             file->get(), 0, "a memory file");
+                if (!map) return std::unexpected(map.error());
+                return touch_pages(reinterpret_cast<volatile char*>(map->data()), write);
+              },
               [=, b = *both] { return first_touch(*b, &BothSides::kernel, write); }};
 }
 
@@ -186,6 +232,12 @@ std::vector<Work> alloc_works(const std::string& socket, const std::string& bpf_
                      "the same while the client has guards", "ns/pair", "lower", "bpf_arena", [=] {
                        return alloc_free(socket, object, pages, false, BothSides::Attach::exact);
                      }});
+  works.push_back({"floor.alloc_free.1", "a page is made and punched in a memory file", "ns/pair",
+                   "lower", "bpf_arena", [=] { return alloc_free_floor(socket, object); }});
+  for (const bool write : {false, true})
+    works.push_back({write ? "floor.present.write" : "floor.present.read",
+                     "pages of a plain memory file that are there are touched", "ns/page", "lower",
+                     "bpf_arena", [=] { return present_floor(socket, object, write); }});
   for (Work& work : works) work.wakes = true;
   return works;
 }

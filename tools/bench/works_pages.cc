@@ -15,6 +15,7 @@
 #include "ipc/base/memory_map.h"
 #include "ipc/base/page.h"
 #include "tests/support/kernel_loader.h"
+#include "tools/bench/bare_faults.h"
 #include "tools/bench/bench.h"
 #include "tools/bench/both_sides.h"
 #include "tools/bench/contexts.h"
@@ -175,6 +176,49 @@ Work faults(const char* name, const char* what, const Places& places, Answer ans
   return {name, what, "ns/page", "lower", kPeers[static_cast<size_t>(peer)], set_up, true};
 }
 
+// What fills pages from a memory file can do no better: a plain one's touch.
+Work direct_floor(const Places& places, const Order& order) {
+  const auto set_up = [=]() -> Result<Pair> {
+    auto kernel = KernelArena::load(places.bpf_directory + "/bench_alloc_free.bpf.o");
+    if (!kernel) return std::unexpected(kernel.error());
+    return Pair{[=] { return plain_round(order, 1); },
+                [=, k = *kernel] { return k->round(order); }};
+  };
+  return {"floor.direct.seq",
+          "a plain memory file is touched",
+          "ns/page",
+          "lower",
+          "bpf_arena",
+          set_up,
+          true};
+}
+
+// Windows as large as they come, from the first fault on, and nothing that would be to know.
+Work around_floor(const Places& places, const Order& order) {
+  const auto set_up = [=]() -> Result<Pair> {
+    constexpr uint64_t kBytes = uint64_t{kTouches} * kPageSize;
+    constexpr uint64_t kWindow = 512 * kPageSize;
+    auto bare = BareFaults::open(
+        kBytes, [](uffd::Userfaultfd& uffd, uint64_t page) { uffd.zeropage(page, kWindow); });
+    if (!bare) return std::unexpected(bare.error());
+    auto kernel = KernelArena::load(places.bpf_directory + "/bench_alloc_free.bpf.o");
+    if (!kernel) return std::unexpected(kernel.error());
+    return Pair{[=, b = *bare]() -> Result<double> {
+                  const double ns = touch_all(b->base(), order, 1);
+                  b->empty();
+                  return ns;
+                },
+                [=, k = *kernel] { return k->round(order); }};
+  };
+  return {"floor.around.seq",
+          "a thread answers each fault with 512 pages",
+          "ns/page",
+          "lower",
+          "bpf_arena",
+          set_up,
+          true};
+}
+
 }  // namespace
 
 std::vector<Work> page_works(const std::string& socket, const std::string& bpf_directory) {
@@ -195,6 +239,8 @@ std::vector<Work> page_works(const std::string& socket, const std::string& bpf_d
              Peer::kernel, seq),
       faults("fault.around.random", "the same anywhere in 4 GiB", places, around, Peer::served,
              random),
+      direct_floor(places, seq),
+      around_floor(places, seq),
   };
 }
 

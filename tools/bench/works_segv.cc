@@ -1,11 +1,15 @@
 // SEGV_ON_FAULT: from the touch of an absent page to the handler. On both sides the arena is mapped
 // in this process; ours is attached with guards (exact) or without (the broker queues the signal).
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include <csetjmp>
 #include <csignal>
 
 #include "ipc/base/memory_map.h"
 #include "ipc/base/page.h"
 #include "tests/support/kernel_loader.h"
+#include "tools/bench/bare_faults.h"
 #include "tools/bench/bench.h"
 #include "uarena.h"
 
@@ -106,12 +110,36 @@ Work segv(const char* name, const char* what, const std::string& socket, unsigne
   return {name, what, "ns/touch", "lower", "bpf_arena", set_up, true};
 }
 
+// A thread that knows nothing but whom to signal.
+Work signal_floor() {
+  const auto set_up = []() -> Result<Pair> {
+    auto bare = BareFaults::open(kPages * kPageSize,
+                                 [tid = ::gettid()](uffd::Userfaultfd& uffd, uint64_t page) {
+                                   ::syscall(SYS_tgkill, ::getpid(), tid, SIGSEGV);
+                                   uffd.wake(page, kPageSize);
+                                 });
+    if (!bare) return std::unexpected(bare.error());
+    auto kernel = kernel_arena();
+    if (!kernel) return std::unexpected(kernel.error());
+    return Pair{[b = *bare] { return touch_all(b->base()); },
+                [k = *kernel] { return touch_all(k->data()); }};
+  };
+  return {"floor.segv.signal",
+          "a thread answers each fault with a signal",
+          "ns/touch",
+          "lower",
+          "bpf_arena",
+          set_up,
+          true};
+}
+
 }  // namespace
 
 std::vector<Work> segv_works(const std::string& socket) {
-  return {segv("segv.exact", "an absent page under a guard is touched", socket, UARENA_EXACT),
-          segv("segv.signal", "an absent page is touched, and the broker queues the signal", socket,
-               0)};
+  return {
+      segv("segv.exact", "an absent page under a guard is touched", socket, UARENA_EXACT),
+      segv("segv.signal", "an absent page is touched, and the broker queues the signal", socket, 0),
+      signal_floor()};
 }
 
 }  // namespace uarena::bench

@@ -72,6 +72,18 @@ constexpr std::string_view kJson =
     "is "
     "denied.";
 
+constexpr std::string_view kEnvironment =
+    ".TP\n\\fBUARENA_SOCKET\\fR\nthe broker's socket where \\-s does not name one\n"
+    ".TP\n\\fBUARENA_OPTIONS\\fR\nhow page faults are answered where a program of libuarena, or "
+    "this "
+    "command, leaves it open; words with commas between them: direct or fault\\-around=N (or "
+    "=auto) "
+    "for arenas that it creates, exact for its attachments to SEGV_ON_FAULT arenas, "
+    "user\\-mode\\-only "
+    "for userfaultfds as who has no privilege gets them\n"
+    ".TP\n\\fBNO_COLOR\\fR, \\fBTERM\\fR, \\fBCOLUMNS\\fR\nno colours, what the terminal is, and "
+    "how wide\n";
+
 constexpr std::string_view kExitStatus =
     ".TP\n0\nsuccess; also of prog run, whatever the program returned\n"
     ".TP\n1\nthe request failed\n"
@@ -101,6 +113,7 @@ std::string manual_page() {
     for (const Command& command : object.commands) out += command_section(object, command);
   }
   out += fmt::format(".SH JSON\n{}\n", fmt::format(kJson, kJsonVersion));
+  out += fmt::format(".SH ENVIRONMENT\n{}", kEnvironment);
   out += fmt::format(".SH EXIT STATUS\n{}", kExitStatus);
   out += ".SH SEE ALSO\nuarenad(8)\n";
   return out;
