@@ -1,7 +1,6 @@
 #include "broker/broker.h"
 
 #include <signal.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,6 +10,7 @@
 #include "broker/config.h"
 #include "broker/descriptor_limit.h"
 #include "broker/service_manager.h"
+#include "ipc/base/clock.h"
 #include "ipc/base/log.h"
 #include "ipc/close_untrusted.h"
 #include "jit/debug/jit_dump.h"
@@ -48,10 +48,7 @@ Result<std::unique_ptr<Broker>> Broker::create(const Options& options, Inherited
 }
 
 Result<void> Broker::start(Inherited inherited, EstateEntries left) {
-  timespec now{};
-  ::clock_gettime(CLOCK_REALTIME, &now);
-  started_ns_ =
-      static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
+  started_ns_ = realtime_ns();
   can_signal_others_ = has_cap_kill();
   raise_descriptor_limit();
   ::signal(SIGPIPE, SIG_IGN);

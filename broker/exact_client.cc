@@ -8,8 +8,8 @@
 #include <utility>
 
 #include "ipc/abi.h"
+#include "ipc/base/clock.h"
 #include "ipc/base/log.h"
-#include "ipc/base/realtime.h"
 #include "ipc/base/slow_calls.h"
 
 namespace uarena::broker {

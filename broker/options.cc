@@ -6,7 +6,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdlib>
-#include <map>
+#include <vector>
 
 namespace uarena::broker {
 namespace {
@@ -72,13 +72,10 @@ Options parse_options(int argc, char** argv) {
       "--jitdump", options.jitdump,
       "directory in which jit-PID.dump is made, from which `perf inject --jit` takes the "
       "names and lines of compiled programs");
-  const std::map<std::string, LogLevel> levels{{"debug", LogLevel::debug},
-                                               {"info", LogLevel::info},
-                                               {"warning", LogLevel::warning},
-                                               {"error", LogLevel::error}};
+  const std::vector<std::string> levels(kLogLevelNames.begin(), kLogLevelNames.end());
   std::string level = "info";
   app.add_option("--log-level", level, "debug, info, warning or error (default: info)")
-      ->check(CLI::IsMember({"debug", "info", "warning", "error"}));
+      ->check(CLI::IsMember(levels));
   app.add_flag("--keeper", options.keeper,
                "be a small parent that holds the broker's descriptors and starts it anew when it "
                "dies");
@@ -96,7 +93,7 @@ Options parse_options(int argc, char** argv) {
     app.exit(error);
     std::exit(2);
   }
-  options.log_level = levels.at(level);
+  options.log_level = *log_level_of(level);
   if (!mode.empty())
     options.socket_mode = static_cast<unsigned>(std::stoul(mode, nullptr, 8));
   else

@@ -7,10 +7,10 @@
 #include <sys/timerfd.h>
 
 #include <cstring>
-#include <ctime>
 #include <new>
 #include <system_error>
 
+#include "ipc/base/clock.h"
 #include "ipc/base/log.h"
 #include "jit/turns.h"
 
@@ -37,11 +37,7 @@ static_assert(sizeof(Cell) == jit::kTimerBytes);
 
 Cell& cell_of(std::byte* timer) { return *reinterpret_cast<Cell*>(timer); }
 
-int64_t now_ns(clockid_t clock) {
-  timespec now{};
-  ::clock_gettime(clock, &now);
-  return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
-}
+int64_t now_ns(clockid_t clock) { return static_cast<int64_t>(clock_ns(clock)); }
 
 const Program& program_of(const jit::RunContext& run) {
   return *static_cast<const Program*>(run.owner);

@@ -1,7 +1,7 @@
 // The slow half of counting: once per 65,535 turns.
 #include "jit/turns.h"
 
-#include <ctime>
+#include "ipc/base/clock.h"
 
 namespace uarena::jit {
 namespace {
@@ -36,11 +36,7 @@ bool frame_goes_on(MayGoto* state, uint64_t now) {
 
 }  // namespace
 
-uint64_t monotonic_ns() noexcept {
-  timespec now{};
-  ::clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
-}
+uint64_t monotonic_ns() noexcept { return clock_ns(CLOCK_MONOTONIC); }
 
 bool run_may_wait(RunContext* run) noexcept { return run_goes_on(run, monotonic_ns()); }
 

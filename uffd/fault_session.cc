@@ -2,9 +2,9 @@
 
 #include <cerrno>
 
+#include "ipc/base/clock.h"
 #include "ipc/base/log.h"
 #include "ipc/base/page.h"
-#include "ipc/base/realtime.h"
 #include "uffd/outcome.h"
 #include "uffd/thread_identity.h"
 

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <bit>
 
-#include "ipc/base/realtime.h"
+#include "ipc/base/clock.h"
 
 namespace uarena::uffd {
 namespace {

@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <climits>
@@ -13,20 +14,6 @@ namespace uarena {
 namespace {
 
 std::atomic<LogLevel> threshold{LogLevel::info};
-
-const char* level_name(LogLevel level) {
-  switch (level) {
-    case LogLevel::debug:
-      return "debug";
-    case LogLevel::info:
-      return "info";
-    case LogLevel::warning:
-      return "warning";
-    case LogLevel::error:
-      return "error";
-  }
-  return "?";
-}
 
 // Never blocks: if whoever reads standard error has stopped doing so, lines are dropped and
 // counted, and the next line that goes out says how many. poll(2) promises room for PIPE_BUF bytes,
@@ -68,6 +55,12 @@ std::string escaped(std::string_view untrusted) {
 
 std::string LogField::quoted(std::string_view text) { return '"' + escaped(text) + '"'; }
 
+std::optional<LogLevel> log_level_of(std::string_view name) {
+  const auto found = std::ranges::find(kLogLevelNames, name);
+  if (found == kLogLevelNames.end()) return std::nullopt;
+  return static_cast<LogLevel>(found - kLogLevelNames.begin());
+}
+
 void set_log_level(LogLevel level) { threshold = level; }
 
 void log(LogLevel level, std::string_view event, std::initializer_list<LogField> fields) {
@@ -76,10 +69,10 @@ void log(LogLevel level, std::string_view event, std::initializer_list<LogField>
   clock_gettime(CLOCK_REALTIME, &now);
   tm utc{};
   gmtime_r(&now.tv_sec, &utc);
-  std::string line =
-      fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z level={} event={}",
-                  utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min,
-                  utc.tm_sec, now.tv_nsec / 1000000, level_name(level), event);
+  std::string line = fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z level={} event={}",
+                                 utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday, utc.tm_hour,
+                                 utc.tm_min, utc.tm_sec, now.tv_nsec / 1000000,
+                                 kLogLevelNames[static_cast<size_t>(level)], event);
   for (const LogField& field : fields)
     fmt::format_to(std::back_inserter(line), " {}={}", field.key, field.value);
   line += '\n';

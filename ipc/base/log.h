@@ -7,7 +7,9 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <initializer_list>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -16,6 +18,11 @@
 namespace uarena {
 
 enum class LogLevel { debug, info, warning, error };
+// What lines call them, in this order.
+inline constexpr std::array<std::string_view, 4> kLogLevelNames = {"debug", "info", "warning",
+                                                                   "error"};
+// Empty: none is called so.
+std::optional<LogLevel> log_level_of(std::string_view name);
 
 struct LogField {
   template <typename T>

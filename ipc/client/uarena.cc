@@ -120,26 +120,36 @@ Result<int> attach(uarena_conn* conn, uint64_t arena_id, unsigned flags, void** 
   return 0;
 }
 
-Result<int> detach(uarena_conn* conn, uint64_t arena_id) {
-  if (auto ok = check_conn(conn); !ok) return done(ok);
-  if (auto ok = conn->control().check_process(); !ok) return done(ok);
-  const std::lock_guard lock(conn->mutex);
-  const auto found = conn->attachments.find(arena_id);
-  if (found == conn->attachments.end())
+// In the process that connected: a child of it has the connection, but not the mappings.
+Result<void> check_here(uarena_conn* conn) {
+  if (auto ok = check_conn(conn); !ok) return ok;
+  return conn->control().check_process();
+}
+
+// For whoever holds the connection's lock.
+Result<Attachment*> attached(uarena_conn& conn, uint64_t arena_id) {
+  const auto found = conn.attachments.find(arena_id);
+  if (found == conn.attachments.end())
     return fail(Why::not_found, ENOENT, "arena {} is not attached on this connection", arena_id);
-  found->second.detach(conn->control());
-  conn->attachments.erase(found);
+  return &found->second;
+}
+
+Result<int> detach(uarena_conn* conn, uint64_t arena_id) {
+  if (auto ok = check_here(conn); !ok) return done(ok);
+  const std::lock_guard lock(conn->mutex);
+  auto attachment = attached(*conn, arena_id);
+  if (!attachment) return std::unexpected(std::move(attachment.error()));
+  (*attachment)->detach(conn->control());
+  conn->attachments.erase(arena_id);
   return 0;
 }
 
 Result<int> syscalls_served(uarena_conn* conn, uint64_t arena_id) {
-  if (auto ok = check_conn(conn); !ok) return done(ok);
-  if (auto ok = conn->control().check_process(); !ok) return done(ok);
+  if (auto ok = check_here(conn); !ok) return done(ok);
   const std::lock_guard lock(conn->mutex);
-  const auto found = conn->attachments.find(arena_id);
-  if (found == conn->attachments.end())
-    return fail(Why::not_found, ENOENT, "arena {} is not attached on this connection", arena_id);
-  return found->second.syscalls_served() ? 1 : 0;
+  auto attachment = attached(*conn, arena_id);
+  if (!attachment) return std::unexpected(std::move(attachment.error()));
+  return (*attachment)->syscalls_served() ? 1 : 0;
 }
 
 }  // namespace

@@ -7,19 +7,13 @@
 
 #include <algorithm>
 #include <cstring>
-#include <ctime>
 #include <random>
 
+#include "ipc/base/clock.h"
 #include "jit/helpers/functions.h"
 
 namespace uarena::jit::helpers {
 namespace {
-
-uint64_t clock_ns(clockid_t clock) {
-  timespec now{};
-  ::clock_gettime(clock, &now);
-  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
-}
 
 // A run without a client is the process's own.
 Caller caller_of(const RunContext* run) {

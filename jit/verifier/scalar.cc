@@ -80,8 +80,6 @@ Scalar Scalar::of_bytes(unsigned bytes) {
   return s;
 }
 
-Scalar Scalar::of_signed_bytes(unsigned bytes) { return sign_extended64(unknown(), bytes * 8); }
-
 Scalar apply64(Op op, const Scalar& a, const Scalar& b) {
   Scalar s;
   s.full = apply(op, a.full, b.full);

@@ -18,9 +18,8 @@ struct Scalar {
 
   static Scalar unknown() { return {}; }
   static Scalar constant(uint64_t v);
-  // Any number of `bytes` bytes, zero-extended or sign-extended.
+  // Any number of `bytes` bytes, zero-extended.
   static Scalar of_bytes(unsigned bytes);
-  static Scalar of_signed_bytes(unsigned bytes);
 
   bool is_constant() const { return full.is_constant(); }
   std::optional<uint64_t> value() const {

@@ -8,6 +8,7 @@
 
 #include "ipc/abi.h"
 #include "tests/ipc/ipc_testing.h"
+#include "tests/ipc/loop_testing.h"
 
 namespace uarena::ipc {
 namespace {
@@ -37,21 +38,13 @@ struct Recorder : Connection::Handler {
 
 Record record_of(size_t size, int fill = 1) { return {{size, std::byte(fill)}, {}}; }
 
-class ConnectionTest : public ::testing::Test {
+class ConnectionTest : public testing::LoopTest {
  protected:
   ConnectionTest() { std::tie(ours_, peer_) = socket_pair(); }
   void open() {
     connection_ = std::move(*Connection::open(loop_, std::move(ours_), handler_));
     handler_.connection = &connection_;
   }
-  void run() {
-    const auto guard = loop_.call_after(10s, [this] {
-      ADD_FAILURE() << "the loop was not stopped";
-      loop_.stop();
-    });
-    loop_.run();
-  }
-  EventLoop loop_;
   Fd ours_, peer_;
   Recorder handler_;
   std::unique_ptr<Connection> connection_;

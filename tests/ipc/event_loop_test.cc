@@ -1,5 +1,4 @@
-// The loop with real descriptors, timers, threads and signals. Every test ends by an event; a loop
-// that never gets it is ended by a guard that fails the test.
+// The loop with real descriptors, timers, threads and signals.
 #include "ipc/event_loop.h"
 
 #include <gtest/gtest.h>
@@ -9,6 +8,7 @@
 #include <vector>
 
 #include "tests/ipc/ipc_testing.h"
+#include "tests/ipc/loop_testing.h"
 
 namespace uarena::ipc {
 namespace {
@@ -16,17 +16,7 @@ namespace {
 using namespace std::chrono_literals;
 using testing::socket_pair;
 
-class EventLoopTest : public ::testing::Test {
- protected:
-  void run() {
-    const auto guard = loop_.call_after(10s, [this] {
-      ADD_FAILURE() << "the loop was not stopped";
-      loop_.stop();
-    });
-    loop_.run();
-  }
-  EventLoop loop_;
-};
+class EventLoopTest : public testing::LoopTest {};
 
 TEST_F(EventLoopTest, PostedWorkRunsOnTheLoopInOrder) {
   std::vector<int> order;

@@ -17,13 +17,14 @@
 
 #include "ipc/base/log.h"
 #include "tests/ipc/ipc_testing.h"
+#include "tests/ipc/loop_testing.h"
 
 namespace uarena::ipc {
 namespace {
 
 using namespace std::chrono_literals;
 
-class ListenerTest : public ::testing::Test {
+class ListenerTest : public testing::LoopTest {
  protected:
   ListenerTest() {
     char name[] = "/tmp/uarena-listener-XXXXXX";
@@ -51,15 +52,7 @@ class ListenerTest : public ::testing::Test {
     return socket;
   }
   bool exists() const { return std::filesystem::exists(std::filesystem::symlink_status(path_)); }
-  void run() {
-    const auto guard = loop_.call_after(10s, [this] {
-      ADD_FAILURE() << "the loop was not stopped";
-      loop_.stop();
-    });
-    loop_.run();
-  }
 
-  EventLoop loop_;
   std::filesystem::path directory_;
   std::filesystem::path path_;
   std::vector<Fd> accepted_;

@@ -5,58 +5,52 @@
 #include <gtest/gtest.h>
 
 #include "tests/support/bpf_asm.h"
+#include "tests/support/insn.h"
 
 namespace uarena::jit {
 namespace {
+
+using test::make_insn;
 
 std::string text_of(Insn i, Insn second = {}) {
   const Insn program[] = {i, second};
   return disassemble(program, 0);
 }
 
-Insn insn(int code, int dst, int src, int off, int imm) {
-  Insn i;
-  i.code = static_cast<uint8_t>(code);
-  i.dst = static_cast<uint8_t>(dst & 15);
-  i.src = static_cast<uint8_t>(src & 15);
-  i.off = static_cast<int16_t>(off);
-  i.imm = imm;
-  return i;
-}
-
 TEST(Disassemble, KnownTexts) {
-  EXPECT_EQ(text_of(insn(kLdx | kMem | kDw, 1, 2, 8, 0)), "r1 = *(u64 *)(r2 +8)");
-  EXPECT_EQ(text_of(insn(kLdx | kMemsx | kB, 1, 2, -8, 0)), "r1 = *(s8 *)(r2 -8)");
-  EXPECT_EQ(text_of(insn(kStx | kMem | kW, 10, 3, -4, 0)), "*(u32 *)(r10 -4) = r3");
-  EXPECT_EQ(text_of(insn(kSt | kMem | kH, 10, 0, -4, -1)), "*(u16 *)(r10 -4) = -1");
-  EXPECT_EQ(text_of(insn(kLdx | kProbeMem32 | kDw, 1, 2, 8, 0)), "r1 = *(u64 __arena *)(r2 +8)");
-  EXPECT_EQ(text_of(insn(kAlu64 | kMov | kX, 1, 1, 1, kCastKern)),
+  EXPECT_EQ(text_of(make_insn(kLdx | kMem | kDw, 1, 2, 8, 0)), "r1 = *(u64 *)(r2 +8)");
+  EXPECT_EQ(text_of(make_insn(kLdx | kMemsx | kB, 1, 2, -8, 0)), "r1 = *(s8 *)(r2 -8)");
+  EXPECT_EQ(text_of(make_insn(kStx | kMem | kW, 10, 3, -4, 0)), "*(u32 *)(r10 -4) = r3");
+  EXPECT_EQ(text_of(make_insn(kSt | kMem | kH, 10, 0, -4, -1)), "*(u16 *)(r10 -4) = -1");
+  EXPECT_EQ(text_of(make_insn(kLdx | kProbeMem32 | kDw, 1, 2, 8, 0)),
+            "r1 = *(u64 __arena *)(r2 +8)");
+  EXPECT_EQ(text_of(make_insn(kAlu64 | kMov | kX, 1, 1, 1, kCastKern)),
             "r1 = addr_space_cast(r1, 0, 1)");
-  EXPECT_EQ(text_of(insn(kAlu64 | kMov | kX, 1, 1, 1, kCastUser)),
+  EXPECT_EQ(text_of(make_insn(kAlu64 | kMov | kX, 1, 1, 1, kCastUser)),
             "r1 = addr_space_cast(r1, 1, 0)");
-  EXPECT_EQ(text_of(insn(kAlu64 | kMov | kX, 1, 2, 8, 0)), "r1 = (s8)r2");
-  EXPECT_EQ(text_of(insn(kAlu | kDiv, 1, 0, 1, 3)), "w1 s/= 3");
-  EXPECT_EQ(text_of(insn(kAlu | kEnd | kX, 1, 0, 0, 16)), "r1 = be16 r1");
-  EXPECT_EQ(text_of(insn(kAlu64 | kEnd, 1, 0, 0, 64)), "r1 = bswap64 r1");
-  EXPECT_EQ(text_of(insn(kStx | kAtomic | kDw, 1, 2, 0, kAdd)), "lock *(u64 *)(r1 +0) += r2");
-  EXPECT_EQ(text_of(insn(kStx | kAtomic | kDw, 1, 2, 0, kCmpxchg)),
+  EXPECT_EQ(text_of(make_insn(kAlu64 | kMov | kX, 1, 2, 8, 0)), "r1 = (s8)r2");
+  EXPECT_EQ(text_of(make_insn(kAlu | kDiv, 1, 0, 1, 3)), "w1 s/= 3");
+  EXPECT_EQ(text_of(make_insn(kAlu | kEnd | kX, 1, 0, 0, 16)), "r1 = be16 r1");
+  EXPECT_EQ(text_of(make_insn(kAlu64 | kEnd, 1, 0, 0, 64)), "r1 = bswap64 r1");
+  EXPECT_EQ(text_of(make_insn(kStx | kAtomic | kDw, 1, 2, 0, kAdd)), "lock *(u64 *)(r1 +0) += r2");
+  EXPECT_EQ(text_of(make_insn(kStx | kAtomic | kDw, 1, 2, 0, kCmpxchg)),
             "r0 = atomic64_cmpxchg((u64 *)(r1 +0), r0, r2)");
-  EXPECT_EQ(text_of(insn(kStx | kAtomic | kW, 1, 2, 4, kAdd | kFetch)),
+  EXPECT_EQ(text_of(make_insn(kStx | kAtomic | kW, 1, 2, 4, kAdd | kFetch)),
             "r2 = atomic_fetch_add((u32 *)(r1 +4), r2)");
-  EXPECT_EQ(text_of(insn(kStx | kAtomic | kB, 1, 2, 4, kLoadAcq)),
+  EXPECT_EQ(text_of(make_insn(kStx | kAtomic | kB, 1, 2, 4, kLoadAcq)),
             "r1 = load_acquire((u8 *)(r2 +4))");
-  EXPECT_EQ(text_of(insn(kJmp | kJcond, 0, 0, -3, 0)), "may_goto pc-3");
-  EXPECT_EQ(text_of(insn(kJmp32 | kJa, 0, 0, 0, 70000)), "gotol pc+70000");
-  EXPECT_EQ(text_of(insn(kJmp32 | kJslt | kX, 3, 4, 5, 0)), "if w3 s< w4 goto pc+5");
-  EXPECT_EQ(text_of(insn(kJmp | kCall, 0, kPseudoKfuncCall, 0, 2)), "call kfunc#2");
-  EXPECT_EQ(text_of(insn(kLd | kImm | kDw, 3, 0, 0, -1), insn(0, 0, 0, 0, 1)),
+  EXPECT_EQ(text_of(make_insn(kJmp | kJcond, 0, 0, -3, 0)), "may_goto pc-3");
+  EXPECT_EQ(text_of(make_insn(kJmp32 | kJa, 0, 0, 0, 70000)), "gotol pc+70000");
+  EXPECT_EQ(text_of(make_insn(kJmp32 | kJslt | kX, 3, 4, 5, 0)), "if w3 s< w4 goto pc+5");
+  EXPECT_EQ(text_of(make_insn(kJmp | kCall, 0, kPseudoKfuncCall, 0, 2)), "call kfunc#2");
+  EXPECT_EQ(text_of(make_insn(kLd | kImm | kDw, 3, 0, 0, -1), make_insn(0, 0, 0, 0, 1)),
             "r3 = 0x1ffffffff ll");
-  EXPECT_EQ(text_of(insn(kLd | kImm | kDw, 3, 2, 0, 1), insn(0, 0, 0, 0, 24)),
+  EXPECT_EQ(text_of(make_insn(kLd | kImm | kDw, 3, 2, 0, 1), make_insn(0, 0, 0, 0, 24)),
             "r3 = map[idx:1][0]+24");
 }
 
 TEST(Disassemble, NeverReadsPastTheSpan) {
-  const Insn half[] = {insn(kLd | kImm | kDw, 3, 0, 0, -1)};
+  const Insn half[] = {make_insn(kLd | kImm | kDw, 3, 0, 0, -1)};
   EXPECT_TRUE(disassemble(half, 0).starts_with("(invalid"));
   EXPECT_TRUE(disassemble(half, 1).starts_with("(no instruction"));
   EXPECT_TRUE(disassemble({}, 0).starts_with("(no instruction"));
@@ -71,7 +65,7 @@ TEST(Disassemble, EveryTextAssemblesBack) {
       for (int imm :
            {0, 1, 5, 16, 64, 0x10000, kXor | kFetch, kXchg, kCmpxchg, kLoadAcq, kStoreRel, -2}) {
         for (int src : {0, 1, 2}) {
-          const Insn given = insn(code, 7, src, off, imm);
+          const Insn given = make_insn(code, 7, src, off, imm);
           if (is_ld_imm64(given)) continue;
           const std::string text = text_of(given);
           if (text.starts_with("(")) continue;
@@ -90,8 +84,8 @@ TEST(Disassemble, ConstantsAssembleBack) {
   for (int src : {0, 1, 2})
     for (int high : {0, 77}) {
       if (src == 1 && high != 0) continue;
-      const std::vector<Insn> given = {insn(kLd | kImm | kDw, 3, src, 0, 9),
-                                       insn(0, 0, 0, 0, high)};
+      const std::vector<Insn> given = {make_insn(kLd | kImm | kDw, 3, src, 0, 9),
+                                       make_insn(0, 0, 0, 0, high)};
       EXPECT_EQ(test::assemble_or_die(disassemble(given, 0)), given);
     }
 }

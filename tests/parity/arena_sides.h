@@ -15,12 +15,13 @@
 #include <csignal>
 #include <fstream>
 #include <optional>
+#include <span>
 #include <stdexcept>
 #include <string>
-#include <vector>
 
 #include "ipc/client/include/uarena.h"
 #include "tests/bpf/contexts.h"
+#include "tests/parity/our_programs.h"
 #include "tests/parity/touch.h"
 #include "tests/support/bpf_objects.h"
 #include "tests/support/broker_process.h"
@@ -86,12 +87,7 @@ class OurSide {
     options.sz = sizeof options;
     options.fault = fault;
     check(uarena_create_with(connection_, "ours", &attr, &options, &info_));
-    const std::string path = std::string(UARENA_BPF_DIR) + "/kfuncs.bpf.o";
-    programs_.resize(16);
-    const int count =
-        uarena_prog_load(connection_, path.c_str(), info_.id, programs_.data(), programs_.size());
-    check(count);
-    programs_.resize(static_cast<size_t>(count));
+    programs_ = OurPrograms(connection_, "kfuncs", info_.id);
     void* base = nullptr;
     check(uarena_attach(connection_, info_.id, attach_flags_, &base));
   }
@@ -111,11 +107,8 @@ class OurSide {
   uint64_t at(uint64_t page) const { return info_.user_vm_start + page * kPageSize; }
   uint64_t run(const std::string& program, uint64_t address, uint32_t pages) {
     kfunc_ctx context{address, pages, -1, 0, 0};
-    int32_t result = -1;
-    for (const uarena_prog& loaded : programs_)
-      if (loaded.name == program)
-        check(uarena_prog_run(connection_, loaded.id, &context, sizeof context, &result, nullptr));
-    if (result != 0) throw std::runtime_error(program);
+    if (programs_.run(program, std::as_writable_bytes(std::span(&context, 1))) != 0)
+      throw std::runtime_error(program);
     return context.result;
   }
   Mapped map_again() const {
@@ -140,14 +133,11 @@ class OurSide {
   }
 
  private:
-  static void check(int result) {
-    if (result < 0) throw std::runtime_error(uarena_error());
-  }
   const unsigned attach_flags_;
   BrokerProcess broker_;
   uarena_conn* connection_ = nullptr;
   uarena_info info_{};
-  std::vector<uarena_prog> programs_;
+  OurPrograms programs_;
 };
 
 // With guards: the kernel's own signal.

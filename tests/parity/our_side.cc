@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "ipc/client/include/uarena.h"
+#include "tests/parity/our_programs.h"
 #include "tests/parity/side.h"
 #include "tests/support/broker_process.h"
 #include "tests/support/raw_client.h"
@@ -11,16 +12,10 @@
 namespace uarena::testing {
 namespace {
 
-// As many programs as any object of the tests has.
-constexpr size_t kMostPrograms = 16;
 // As the kernel's side, but elsewhere: both may be mapped in one process. Each arena has an address
 // of its own, since the daemon may still hold one whose last client has just ended.
 constexpr uint64_t kFirstStart = 0x7e9500003000;
 constexpr uint64_t kBetweenStarts = uint64_t{4} << 30;
-
-void check(int64_t result) {
-  if (result < 0) throw std::runtime_error(uarena_error());
-}
 
 class OurSubject final : public Subject {
  public:
@@ -35,17 +30,12 @@ class OurSubject final : public Subject {
                            options.map_extra ? kFirstStart + number * kBetweenStarts : 0};
     const std::string name = "ours" + std::to_string(number);
     check(uarena_create(connection_, name.c_str(), &attr, &info_));
-    const std::string path = fmt::format("{}/{}.bpf.o", UARENA_BPF_DIR, options.object);
-    programs_.resize(kMostPrograms);
-    const int count =
-        uarena_prog_load(connection_, path.c_str(), info_.id, programs_.data(), programs_.size());
-    check(count);
-    programs_.resize(static_cast<size_t>(count));
+    programs_ = OurPrograms(connection_, options.object, info_.id);
     void* base = nullptr;
     check(uarena_attach(connection_, info_.id, 0, &base));
   }
   ~OurSubject() override {
-    for (const uarena_prog& program : programs_) uarena_prog_unload(connection_, program.id);
+    programs_.unload();
     uarena_detach(connection_, info_.id);
     uarena_delete(connection_, info_.id);
     uarena_close(connection_);
@@ -53,14 +43,7 @@ class OurSubject final : public Subject {
   uint64_t base() const override { return info_.user_vm_start; }
   using Subject::run;
   int32_t run(const std::string& program, std::span<std::byte> context) override {
-    for (const uarena_prog& loaded : programs_) {
-      if (loaded.name != program) continue;
-      int32_t result = -1;
-      check(uarena_prog_run(connection_, loaded.id, context.data(), context.size(), &result,
-                            nullptr));
-      return result;
-    }
-    throw std::runtime_error("uarena has no program " + program);
+    return programs_.run(program, context);
   }
   int file() override {
     if (!file_) file_ = attached();
@@ -105,7 +88,7 @@ class OurSubject final : public Subject {
   std::string socket_;
   uarena_conn* connection_ = nullptr;
   uarena_info info_{};
-  std::vector<uarena_prog> programs_;
+  OurPrograms programs_;
   Fd file_;
 };
 

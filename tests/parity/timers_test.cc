@@ -3,8 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
-#include <ctime>
 
+#include "ipc/base/clock.h"
 #include "tests/bpf/contexts.h"
 #include "tests/parity/twin.h"
 
@@ -17,12 +17,6 @@ using std::chrono::steady_clock;
 constexpr uint64_t kHour = 3'600'000'000'000;
 constexpr uint64_t kAbsolute = 1, kCpuPin = 2;
 enum Callback : uint64_t { count, repeat, cancel_itself };
-
-uint64_t now_ns(clockid_t clock) {
-  timespec now{};
-  ::clock_gettime(clock, &now);
-  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
-}
 
 // On which map; and how ours runs.
 struct Arm {
@@ -85,9 +79,9 @@ TEST_P(Timers, FiresOnceWithItsKey) {
 }
 
 TEST_P(Timers, OnEveryClockAtATimeAndOnTheCpu) {
-  arm(0, count, now_ns(CLOCK_MONOTONIC) + 1'000'000, kAbsolute, CLOCK_MONOTONIC);
+  arm(0, count, clock_ns(CLOCK_MONOTONIC) + 1'000'000, kAbsolute, CLOCK_MONOTONIC);
   arm(1, count, 1'000'000, kCpuPin, CLOCK_REALTIME);
-  arm(2, count, now_ns(CLOCK_BOOTTIME) + 1'000'000, kAbsolute | kCpuPin, CLOCK_BOOTTIME);
+  arm(2, count, clock_ns(CLOCK_BOOTTIME) + 1'000'000, kAbsolute | kCpuPin, CLOCK_BOOTTIME);
   for (const uint64_t key : {0, 1, 2}) wait_for(key, 1);
 }
 

@@ -8,6 +8,8 @@
 #include <optional>
 #include <regex>
 
+#include "tests/support/insn.h"
+
 namespace uarena::test {
 namespace {
 
@@ -33,16 +35,6 @@ thread_local std::string pending_label;
 
 long long number(const std::string& text) { return std::stoll(text, nullptr, 0); }
 uint8_t reg(const std::string& digits) { return static_cast<uint8_t>(std::stoi(digits) & 15); }
-
-Insn make(unsigned code, unsigned dst, unsigned src, long long off, long long imm) {
-  Insn i;
-  i.code = static_cast<uint8_t>(code);
-  i.dst = static_cast<uint8_t>(dst & 15);
-  i.src = static_cast<uint8_t>(src & 15);
-  i.off = static_cast<int16_t>(off);
-  i.imm = static_cast<int32_t>(imm);
-  return i;
-}
 
 long long target(const std::string& text) {
   if (text.starts_with("pc")) return number(text.substr(text[2] == '+' ? 3 : 2));
@@ -94,8 +86,8 @@ std::optional<long long> fetch_op(const std::string& name) {
 }
 
 std::vector<Insn> wide(unsigned dst, unsigned src, uint64_t low, uint64_t high) {
-  return {make(jit::kLd | jit::kImm | jit::kDw, dst, src, 0, static_cast<int32_t>(low)),
-          make(0, 0, 0, 0, static_cast<int32_t>(high))};
+  return {make_insn(jit::kLd | jit::kImm | jit::kDw, dst, src, 0, static_cast<int32_t>(low)),
+          make_insn(0, 0, 0, 0, static_cast<int32_t>(high))};
 }
 
 // "(u64 *)(r1 +8)" with its groups: signed/unsigned, bits, arena, register, offset.
@@ -113,21 +105,21 @@ void add_memory_forms(std::vector<Form>& forms) {
   add(R"(r(\d+) = \*)" + mem, [](const Match& m) -> std::optional<std::vector<Insn>> {
     const unsigned kind = m[2] == "s" ? mode(m, 4, jit::kMemsx, jit::kProbeMem32sx)
                                       : mode(m, 4, jit::kMem, jit::kProbeMem32);
-    return {{make(jit::kLdx | kind | size_code(m[3]), reg(m[1]), reg(m[5]), number(m[6]), 0)}};
+    return {{make_insn(jit::kLdx | kind | size_code(m[3]), reg(m[1]), reg(m[5]), number(m[6]), 0)}};
   });
   add(R"(\*)" + mem + R"( = r(\d+))", [](const Match& m) -> std::optional<std::vector<Insn>> {
-    return {{make(jit::kStx | mode(m, 3, jit::kMem, jit::kProbeMem32) | size_code(m[2]), reg(m[4]),
-                  reg(m[6]), number(m[5]), 0)}};
+    return {{make_insn(jit::kStx | mode(m, 3, jit::kMem, jit::kProbeMem32) | size_code(m[2]),
+                       reg(m[4]), reg(m[6]), number(m[5]), 0)}};
   });
   add(R"(\*)" + mem + R"( = (-?\w+))", [](const Match& m) -> std::optional<std::vector<Insn>> {
-    return {{make(jit::kSt | mode(m, 3, jit::kMem, jit::kProbeMem32) | size_code(m[2]), reg(m[4]),
-                  0, number(m[5]), number(m[6]))}};
+    return {{make_insn(jit::kSt | mode(m, 3, jit::kMem, jit::kProbeMem32) | size_code(m[2]),
+                       reg(m[4]), 0, number(m[5]), number(m[6]))}};
   });
   auto atomic = [](const Match& m, size_t size, size_t arena, unsigned dst, unsigned src,
                    const std::string& off, long long imm) {
     return std::vector<Insn>{
-        make(jit::kStx | mode(m, arena, jit::kAtomic, jit::kProbeAtomic) | size_code(m[size]), dst,
-             src, number(off), imm)};
+        make_insn(jit::kStx | mode(m, arena, jit::kAtomic, jit::kProbeAtomic) | size_code(m[size]),
+                  dst, src, number(off), imm)};
   };
   add(R"(lock \*)" + mem + R"( ([+&|^]=) r(\d+))",
       [atomic](const Match& m) -> std::optional<std::vector<Insn>> {
@@ -160,16 +152,17 @@ void add_alu_forms(std::vector<Form>& forms) {
   auto cls = [](const std::string& letter) { return letter == "r" ? jit::kAlu64 : jit::kAlu; };
   add(R"(r(\d+) = addr_space_cast\(r(\d+), (\d+), (\d+)\))",
       [](const Match& m) -> std::optional<std::vector<Insn>> {
-        return {{make(jit::kAlu64 | jit::kMov | jit::kX, reg(m[1]), reg(m[2]),
-                      jit::kAddrSpaceCastOff, number(m[3]) << 16 | number(m[4]))}};
+        return {{make_insn(jit::kAlu64 | jit::kMov | jit::kX, reg(m[1]), reg(m[2]),
+                           jit::kAddrSpaceCastOff, number(m[3]) << 16 | number(m[4]))}};
       });
   add(R"(([rw])(\d+) = \(s(\d+)\)\1(\d+))",
       [cls](const Match& m) -> std::optional<std::vector<Insn>> {
-        return {{make(cls(m[1]) | jit::kMov | jit::kX, reg(m[2]), reg(m[4]), number(m[3]), 0)}};
+        return {
+            {make_insn(cls(m[1]) | jit::kMov | jit::kX, reg(m[2]), reg(m[4]), number(m[3]), 0)}};
       });
   add(R"(([rw])(\d+) = -\1(\d+))", [cls](const Match& m) -> std::optional<std::vector<Insn>> {
     if (m[2] != m[3]) return std::nullopt;
-    return {{make(cls(m[1]) | jit::kNeg, reg(m[2]), 0, 0, 0)}};
+    return {{make_insn(cls(m[1]) | jit::kNeg, reg(m[2]), 0, 0, 0)}};
   });
   add(R"(r(\d+) = (bswap|be|le)(\d+) r(\d+))",
       [](const Match& m) -> std::optional<std::vector<Insn>> {
@@ -177,7 +170,7 @@ void add_alu_forms(std::vector<Form>& forms) {
         const unsigned code = m[2] == "bswap" ? jit::kAlu64 | jit::kEnd
                               : m[2] == "be"  ? jit::kAlu | jit::kEnd | jit::kX
                                               : jit::kAlu | jit::kEnd;
-        return {{make(code, reg(m[1]), 0, 0, number(m[3]))}};
+        return {{make_insn(code, reg(m[1]), 0, 0, number(m[3]))}};
       });
   add(R"(r(\d+) = (0[xX][0-9a-fA-F]+|\d+) ll)",
       [](const Match& m) -> std::optional<std::vector<Insn>> {
@@ -198,13 +191,13 @@ void add_alu_forms(std::vector<Form>& forms) {
     const auto op = alu_op(m[3]);
     if (!op) return std::nullopt;
     const bool is_signed = m[3] == "s/=" || m[3] == "s%=";
-    return {{make(cls(m[1]) | *op | jit::kX, reg(m[2]), reg(m[4]), is_signed ? 1 : 0, 0)}};
+    return {{make_insn(cls(m[1]) | *op | jit::kX, reg(m[2]), reg(m[4]), is_signed ? 1 : 0, 0)}};
   });
   add(R"(([rw])(\d+) (\S*=) (-?\w+))", [cls](const Match& m) -> std::optional<std::vector<Insn>> {
     const auto op = alu_op(m[3]);
     if (!op) return std::nullopt;
     const bool is_signed = m[3] == "s/=" || m[3] == "s%=";
-    return {{make(cls(m[1]) | *op, reg(m[2]), 0, is_signed ? 1 : 0, number(m[4]))}};
+    return {{make_insn(cls(m[1]) | *op, reg(m[2]), 0, is_signed ? 1 : 0, number(m[4]))}};
   });
 }
 
@@ -214,41 +207,41 @@ void add_jump_forms(std::vector<Form>& forms) {
   };
   const std::string to = R"((pc[+-]\w+|[A-Za-z_]\w*))";
   add("exit", [](const Match&) -> std::optional<std::vector<Insn>> {
-    return {{make(jit::kJmp | jit::kExit, 0, 0, 0, 0)}};
+    return {{make_insn(jit::kJmp | jit::kExit, 0, 0, 0, 0)}};
   });
   add("goto " + to, [](const Match& m) -> std::optional<std::vector<Insn>> {
-    return {{make(jit::kJmp | jit::kJa, 0, 0, target(m[1]), 0)}};
+    return {{make_insn(jit::kJmp | jit::kJa, 0, 0, target(m[1]), 0)}};
   });
   add("gotol " + to, [](const Match& m) -> std::optional<std::vector<Insn>> {
-    return {{make(jit::kJmp32 | jit::kJa, 0, 0, 0, target(m[1]))}};
+    return {{make_insn(jit::kJmp32 | jit::kJa, 0, 0, 0, target(m[1]))}};
   });
   add("may_goto " + to, [](const Match& m) -> std::optional<std::vector<Insn>> {
-    return {{make(jit::kJmp | jit::kJcond, 0, 0, target(m[1]), 0)}};
+    return {{make_insn(jit::kJmp | jit::kJcond, 0, 0, target(m[1]), 0)}};
   });
   add(R"(call kfunc#(-?\d+))", [](const Match& m) -> std::optional<std::vector<Insn>> {
-    return {{make(jit::kJmp | jit::kCall, 0, jit::kPseudoKfuncCall, 0, number(m[1]))}};
+    return {{make_insn(jit::kJmp | jit::kCall, 0, jit::kPseudoKfuncCall, 0, number(m[1]))}};
   });
   add(R"(callx r(\d+))", [](const Match& m) -> std::optional<std::vector<Insn>> {
-    return {{make(jit::kJmp | jit::kCall | jit::kX, reg(m[1]), 0, 0, 0)}};
+    return {{make_insn(jit::kJmp | jit::kCall | jit::kX, reg(m[1]), 0, 0, 0)}};
   });
   add(R"(call helper#(-?\d+))", [](const Match& m) -> std::optional<std::vector<Insn>> {
-    return {{make(jit::kJmp | jit::kCall, 0, 0, 0, number(m[1]))}};
+    return {{make_insn(jit::kJmp | jit::kCall, 0, 0, 0, number(m[1]))}};
   });
   add("call " + to, [](const Match& m) -> std::optional<std::vector<Insn>> {
-    return {{make(jit::kJmp | jit::kCall, 0, jit::kPseudoCall, 0, target(m[1]))}};
+    return {{make_insn(jit::kJmp | jit::kCall, 0, jit::kPseudoCall, 0, target(m[1]))}};
   });
   auto cls = [](const std::string& letter) { return letter == "r" ? jit::kJmp : jit::kJmp32; };
   add(R"(if ([rw])(\d+) (\S+) \1(\d+) goto )" + to,
       [cls](const Match& m) -> std::optional<std::vector<Insn>> {
         const auto op = jump_op(m[3]);
         if (!op) return std::nullopt;
-        return {{make(cls(m[1]) | *op | jit::kX, reg(m[2]), reg(m[4]), target(m[5]), 0)}};
+        return {{make_insn(cls(m[1]) | *op | jit::kX, reg(m[2]), reg(m[4]), target(m[5]), 0)}};
       });
   add(R"(if ([rw])(\d+) (\S+) (-?\w+) goto )" + to,
       [cls](const Match& m) -> std::optional<std::vector<Insn>> {
         const auto op = jump_op(m[3]);
         if (!op) return std::nullopt;
-        return {{make(cls(m[1]) | *op, reg(m[2]), 0, target(m[5]), number(m[4]))}};
+        return {{make_insn(cls(m[1]) | *op, reg(m[2]), 0, target(m[5]), number(m[4]))}};
       });
 }
 
@@ -258,12 +251,11 @@ const std::vector<Form>& forms() {
     add_memory_forms(list);
     add_alu_forms(list);
     add_jump_forms(list);
-    list.push_back(
-        {std::regex(R"(raw (\w+) (\w+) (\w+) (-?\w+) (-?\w+))"),
-         [](const Match& m) -> std::optional<std::vector<Insn>> {
-           return {{make(static_cast<unsigned>(number(m[1])), static_cast<unsigned>(number(m[2])),
-                         static_cast<unsigned>(number(m[3])), number(m[4]), number(m[5]))}};
-         }});
+    list.push_back({std::regex(R"(raw (\w+) (\w+) (\w+) (-?\w+) (-?\w+))"),
+                    [](const Match& m) -> std::optional<std::vector<Insn>> {
+                      return {{make_insn(number(m[1]), number(m[2]), number(m[3]), number(m[4]),
+                                         number(m[5]))}};
+                    }});
     return list;
   }();
   return all;

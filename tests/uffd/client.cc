@@ -40,10 +40,16 @@ void set_action(int signal, void (*handler)(int)) {
 
 }  // namespace
 
-Fd make_memory() {
+Fd make_memory(uint64_t bytes) {
   Fd memory(::memfd_create("uffd-test-arena", MFD_CLOEXEC));
-  if (!memory || ::ftruncate(memory.get(), kArenaBytes) != 0) std::abort();
+  if (!memory || ::ftruncate(memory.get(), static_cast<off_t>(bytes)) != 0) std::abort();
   return memory;
+}
+
+MemoryMap map_shared(const Fd& memory, uint64_t bytes) {
+  auto made = MemoryMap::create(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, memory.get(), 0,
+                                "test memory");
+  return std::move(made.value());
 }
 
 uint64_t pages_in(const Fd& memory) {

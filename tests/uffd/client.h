@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "ipc/base/fd.h"
+#include "ipc/base/memory_map.h"
 #include "ipc/base/page.h"
 #include "tests/uffd/child.h"
 
@@ -21,7 +22,8 @@ inline constexpr uint64_t kArenaBytes = kArenaPages * kPageSize;
 inline constexpr uint64_t page_address(uint64_t index) { return kArena + index * kPageSize; }
 
 // --- the test's side ---
-Fd make_memory();
+Fd make_memory(uint64_t bytes = kArenaBytes);
+MemoryMap map_shared(const Fd& memory, uint64_t bytes);  // in this process, wherever there is room
 uint64_t pages_in(const Fd& memory);
 void put_byte(const Fd& memory, uint64_t offset, uint8_t byte);  // allocates the page
 uint8_t get_byte(const Fd& memory, uint64_t offset);

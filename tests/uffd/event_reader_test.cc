@@ -31,11 +31,7 @@ constexpr uint64_t kBytes = kPages * kPageSize;
 class OwnFaults : public ::testing::Test {
  protected:
   void open(uint64_t features, int mode = UFFD_REGISTER_MISSING) {
-    memory_ = Fd(::memfd_create("uffd-test", MFD_CLOEXEC));
-    ASSERT_EQ(::ftruncate(memory_.get(), kBytes), 0);
-    map_ = std::move(MemoryMap::create(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_SHARED,
-                                       memory_.get(), 0, "test memory")
-                         .value());
+    map_ = testing::map_shared(memory_, kBytes);
     fd_ = testing::raw_userfaultfd();
     struct uffdio_api api{};
     api.api = UFFD_API;
@@ -61,7 +57,7 @@ class OwnFaults : public ::testing::Test {
     ::ioctl(fd_.get(), UFFDIO_WAKE, &range);
   }
 
-  Fd memory_;
+  Fd memory_ = testing::make_memory(kBytes);
   MemoryMap map_;
   Fd fd_;
   EventReader reader_;

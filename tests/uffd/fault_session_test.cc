@@ -5,15 +5,14 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <thread>
 #include <vector>
 
+#include "ipc/base/clock.h"
 #include "ipc/base/memory_map.h"
-#include "ipc/base/realtime.h"
 #include "tests/uffd/client.h"
 
 namespace uarena::uffd {
@@ -57,11 +56,7 @@ class SlowResolver : public Resolver {
 class Session : public ::testing::Test {
  protected:
   void open(uint64_t features = 0, uint32_t around = 1) {
-    memory_ = Fd(::memfd_create("uffd-test", MFD_CLOEXEC));
-    ASSERT_EQ(::ftruncate(memory_.get(), kBytes), 0);
-    map_ = std::move(MemoryMap::create(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_SHARED,
-                                       memory_.get(), 0, "test memory")
-                         .value());
+    map_ = testing::map_shared(memory_, kBytes);
     auto made = Userfaultfd::create_own(features);
     ASSERT_TRUE(made) << made.error().message;
     ASSERT_TRUE(made->register_missing(map_.address(), kBytes));
@@ -82,7 +77,7 @@ class Session : public ::testing::Test {
     for (auto& toucher : touchers_) toucher.join();
   }
 
-  Fd memory_;
+  Fd memory_ = testing::make_memory(kBytes);
   MemoryMap map_;
   std::shared_ptr<SlowResolver> resolver_;
   std::shared_ptr<FaultCounters> counters_ = std::make_shared<FaultCounters>();
@@ -127,9 +122,7 @@ TEST_F(Session, MakesWhatCanBeMade) {
   touch(1);
   EXPECT_EQ(session_->turn(), Turn::idle);
   EXPECT_EQ(counters_->read().around, kPages - 1);
-  struct stat file{};
-  ASSERT_EQ(::fstat(memory_.get(), &file), 0);
-  EXPECT_EQ(static_cast<uint64_t>(file.st_blocks) * 512, kBytes);
+  EXPECT_EQ(testing::pages_in(memory_), kPages);
   EXPECT_EQ(load(map_.address() + 3 * kPageSize), 'x');
 }
 

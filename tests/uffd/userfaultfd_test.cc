@@ -31,8 +31,6 @@ constexpr uint64_t kBytes = kPages * kPageSize;
 class OwnMapping : public ::testing::Test {
  protected:
   void SetUp() override {
-    memory_ = Fd(::memfd_create("uffd-test", MFD_CLOEXEC));
-    ASSERT_EQ(::ftruncate(memory_.get(), kBytes), 0);
     view_ = map();
     other_ = map();
     auto made = Userfaultfd::create_own(kFeatureSigbus);
@@ -41,17 +39,9 @@ class OwnMapping : public ::testing::Test {
     ASSERT_TRUE(uffd_.register_missing(view_.address(), kBytes));
   }
 
-  MemoryMap map() {
-    auto made = MemoryMap::create(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_SHARED,
-                                  memory_.get(), 0, "test memory");
-    return std::move(made.value());
-  }
+  MemoryMap map() { return testing::map_shared(memory_, kBytes); }
   uint64_t page(uint64_t index) const { return view_.address() + index * kPageSize; }
-  uint64_t pages_in_file() const {
-    struct stat status{};
-    ::fstat(memory_.get(), &status);
-    return static_cast<uint64_t>(status.st_blocks) * 512 / kPageSize;
-  }
+  uint64_t pages_in_file() const { return testing::pages_in(memory_); }
   // What a system call finds at our view's address: EFAULT when the page is absent.
   int probe_read(uint64_t address) const {
     char byte = 0;
@@ -60,7 +50,7 @@ class OwnMapping : public ::testing::Test {
     return ::process_vm_readv(::getpid(), &to, 1, &from, 1, 0) == 1 ? 0 : errno;
   }
 
-  Fd memory_;
+  Fd memory_ = testing::make_memory(kBytes);
   MemoryMap view_, other_;
   Userfaultfd uffd_;
 };

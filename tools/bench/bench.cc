@@ -1,16 +1,12 @@
 #include "tools/bench/bench.h"
 
-#include <time.h>
-
 #include <algorithm>
+
+#include "ipc/base/clock.h"
 
 namespace uarena::bench {
 
-uint64_t now_ns() {
-  timespec t{};
-  ::clock_gettime(CLOCK_MONOTONIC, &t);
-  return static_cast<uint64_t>(t.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(t.tv_nsec);
-}
+uint64_t now_ns() { return clock_ns(CLOCK_MONOTONIC); }
 
 double median(std::vector<double> values) {
   UARENA_ASSERT(!values.empty(), "no values");

@@ -39,7 +39,6 @@ class Output {
   Output(std::FILE* out, std::FILE* err, Style style) : out_(out), err_(err), style_(style) {}
 
   const Style& style() const { return style_; }
-  void set_style(const Style& style) { style_ = style; }
   bool json() const { return style_.json != Style::Json::off; }
 
   void text(std::string_view text);            // to standard output

@@ -5,7 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <cstdlib>
-#include <map>
+#include <vector>
 
 namespace uarena::inspectfs {
 
@@ -41,13 +41,10 @@ Options parse_options(int argc, char** argv) {
       ->check(not_empty);
   app.add_flag("--allow-other", options.allow_other,
                "other users may look, too (for others than root, /etc/fuse.conf must allow it)");
-  const std::map<std::string, LogLevel> levels{{"debug", LogLevel::debug},
-                                               {"info", LogLevel::info},
-                                               {"warning", LogLevel::warning},
-                                               {"error", LogLevel::error}};
+  const std::vector<std::string> levels(kLogLevelNames.begin(), kLogLevelNames.end());
   std::string level = "info";
   app.add_option("--log-level", level, "debug, info, warning or error (default: info)")
-      ->check(CLI::IsMember({"debug", "info", "warning", "error"}));
+      ->check(CLI::IsMember(levels));
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& done) {
@@ -55,7 +52,7 @@ Options parse_options(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     usage_error(error.what());
   }
-  options.log_level = levels.at(level);
+  options.log_level = *log_level_of(level);
   return options;
 }
 

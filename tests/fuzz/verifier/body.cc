@@ -6,21 +6,13 @@
 
 #include <algorithm>
 
+#include "tests/support/insn.h"
+
 namespace uarena::fuzz {
 
 using namespace jit;
 
 namespace {
-
-Insn insn(int code, unsigned dst, unsigned src, int off, int64_t imm) {
-  Insn i;
-  i.code = static_cast<uint8_t>(code);
-  i.dst = static_cast<uint8_t>(dst & 15);
-  i.src = static_cast<uint8_t>(src & 15);
-  i.off = static_cast<int16_t>(off);
-  i.imm = static_cast<int32_t>(imm);
-  return i;
-}
 
 // Of a mistake being made where one could be, while there are some to make.
 constexpr unsigned kSlipOneIn = 6;
@@ -121,7 +113,7 @@ int Body::constant() {
 }
 
 void Body::put(int code, unsigned dst, unsigned src, int off, int64_t imm) {
-  out_.push_back(insn(code, dst, src, off, imm));
+  out_.push_back(test::make_insn(code, dst, src, off, imm));
 }
 
 void Body::mov(unsigned dst, int64_t imm) {

@@ -7,6 +7,8 @@
 #include <array>
 #include <sstream>
 
+#include "tests/support/insn.h"
+
 namespace uarena::fuzz {
 namespace {
 
@@ -41,13 +43,7 @@ bool read_insn(std::istringstream& words, Input& input) {
   words >> first;
   code = std::strtol(first.c_str(), nullptr, 0);
   if (!(words >> dst >> src >> off >> imm)) return false;
-  jit::Insn i;
-  i.code = static_cast<uint8_t>(code);
-  i.dst = static_cast<uint8_t>(dst & 15);
-  i.src = static_cast<uint8_t>(src & 15);
-  i.off = static_cast<int16_t>(off);
-  i.imm = static_cast<int32_t>(imm);
-  input.program.insns.push_back(i);
+  input.program.insns.push_back(test::make_insn(code, dst, src, off, imm));
   return true;
 }
 

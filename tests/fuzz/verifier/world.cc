@@ -1,4 +1,5 @@
-// The functions have the prototypes of the catalogue and bodies of their own.
+// The functions have the prototypes of the catalogue, and bodies of their own where the oracle has
+// to see what they did or an answer would change from run to run.
 #include "tests/fuzz/verifier/world.h"
 
 #include <linux/bpf.h>
@@ -114,23 +115,6 @@ uint64_t iter_destroy(uint64_t at, uint64_t, uint64_t, uint64_t, uint64_t, RunCo
   return 0;
 }
 
-uint64_t preempt_disable(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, RunContext* run) {
-  ++run->preempt_depth;
-  return 0;
-}
-uint64_t preempt_enable(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, RunContext* run) {
-  --run->preempt_depth;
-  return 0;
-}
-uint64_t rcu_lock(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, RunContext* run) {
-  ++run->rcu_depth;
-  return 0;
-}
-uint64_t rcu_unlock(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, RunContext* run) {
-  --run->rcu_depth;
-  return 0;
-}
-
 uint64_t lookup(uint64_t map, uint64_t key, uint64_t, uint64_t, uint64_t, RunContext* run) {
   const auto& bound = *reinterpret_cast<const jit::BoundMap*>(map);
   const auto value =
@@ -229,14 +213,13 @@ struct Body {
   const char* name;
   jit::HelperFn function;
 };
-// In the order of Kfunc.
+// In the order of Kfunc. Null: the catalogue's own.
 constexpr Body kKfuncs[] = {
     {"bpf_iter_num_new", iter_new},         {"bpf_iter_num_next", iter_next},
-    {"bpf_iter_num_destroy", iter_destroy}, {"bpf_preempt_disable", preempt_disable},
-    {"bpf_preempt_enable", preempt_enable}, {"bpf_rcu_read_lock", rcu_lock},
-    {"bpf_rcu_read_unlock", rcu_unlock},
+    {"bpf_iter_num_destroy", iter_destroy}, {"bpf_preempt_disable", nullptr},
+    {"bpf_preempt_enable", nullptr},        {"bpf_rcu_read_lock", nullptr},
+    {"bpf_rcu_read_unlock", nullptr},
 };
-// Null: the catalogue's own.
 constexpr std::pair<int32_t, jit::HelperFn> kHelpers[] = {
     {BPF_FUNC_map_lookup_elem, lookup},
     {BPF_FUNC_map_update_elem, update},

@@ -21,8 +21,8 @@ class ArenaAccess : public testing::TestWithParam<Mode> {
     append_constant(&insns, source, operand);
     append_constant(&insns, base, static_cast<uint32_t>(ptr));
     insns.push_back(insn);
-    insns.push_back(alu_insn(kAlu64 | kMov | kX, 0, result, 0, 0));
-    insns.push_back(alu_insn(kJmp | kExit, 0, 0, 0, 0));
+    insns.push_back(make_insn(kAlu64 | kMov | kX, 0, result, 0, 0));
+    insns.push_back(make_insn(kJmp | kExit, 0, 0, 0, 0));
     const auto program =
         executable(FixedProgramTestPeer::make(std::move(insns), &arena_.view()), GetParam());
     return run_once(*program, {}, &arena_.view());
@@ -59,7 +59,7 @@ TEST_P(ArenaAccess, LoadsOfEverySizeAndSign) {
         SCOPED_TRACE(fmt::format("{}, {} bytes, mode {:#x}", place.what, bytes, mode));
         // Destinations that share a register with the address and that need every prefix.
         for (const uint8_t dst : {0, 2, 6, 9}) {
-          const Outcome got = run(alu_insn(kLdx | mode | size, dst, 2, place.off, 0), place.ptr, 2,
+          const Outcome got = run(make_insn(kLdx | mode | size, dst, 2, place.off, 0), place.ptr, 2,
                                   5, 0x5555555555555555, dst);
           uint64_t expected = 0;
           if (place.present) {
@@ -87,8 +87,8 @@ TEST_P(ArenaAccess, StoresOfEverySize) {
           SCOPED_TRACE(fmt::format("{}, {} bytes, class {}", place.what, bytes, cls));
           arena_.reset();
           const uint64_t before = arena_.read(TestArena::kPresentEnd - 8, 8);
-          const Outcome got = run(alu_insn(cls | kProbeMem32 | size, 2, cls == kStx ? source : 0,
-                                           place.off, static_cast<int32_t>(kValue)),
+          const Outcome got = run(make_insn(cls | kProbeMem32 | size, 2, cls == kStx ? source : 0,
+                                            place.off, static_cast<int32_t>(kValue)),
                                   place.ptr, 2, source, kValue, source);
           // The source register keeps its value, present or not.
           EXPECT_EQ(got, (Outcome{kValue, place.present ? 0U : 1U, false}));
@@ -142,7 +142,7 @@ TEST_P(ArenaAccess, AtomicsOnAPresentPage) {
           // With the upper half set: the 32-bit form must look at the low one only.
           const uint64_t comparand = (equal ? old : 7) | (~mask & 0xabcdef0000000000);
           const uint8_t result = operation == kCmpxchg ? 0 : source;
-          const Outcome got = run(alu_insn(kStx | kProbeAtomic | size, 2, source, 8, operation),
+          const Outcome got = run(make_insn(kStx | kProbeAtomic | size, 2, source, 8, operation),
                                   TestArena::kPresent, 2, source, kOperand, result, comparand);
           const bool fetches = (operation & kFetch) != 0;
           EXPECT_EQ(got, (Outcome{fetches ? old : kOperand, 0, false}));
@@ -163,7 +163,7 @@ TEST_P(ArenaAccess, AtomicsOnAnAbsentPage) {
     for (const int32_t operation : kAtomicOps) {
       for (const uint8_t size : {kW, kDw}) {
         SCOPED_TRACE(fmt::format("{}, operation {:#x}, size {:#x}", place.what, operation, size));
-        const Insn insn = alu_insn(kStx | kProbeAtomic | size, 2, 3, place.off, operation);
+        const Insn insn = make_insn(kStx | kProbeAtomic | size, 2, 3, place.off, operation);
         const bool fetches = (operation & kFetch) != 0;
         const bool in_source = fetches && operation != kCmpxchg;
         EXPECT_EQ(run(insn, place.ptr, 2, 3, kOperand, 3, kComparand),
@@ -183,20 +183,20 @@ TEST_P(ArenaAccess, FetchingLoopsWithR0AsAddressAndOperand) {
       arena_.reset();
       const uint64_t old = arena_.read(TestArena::kPresent, access_bytes(size));
       // R0 is the operand and receives the old value.
-      EXPECT_EQ(run(alu_insn(kStx | kProbeAtomic | size, 2, 0, 0, operation), TestArena::kPresent,
+      EXPECT_EQ(run(make_insn(kStx | kProbeAtomic | size, 2, 0, 0, operation), TestArena::kPresent,
                     2, 0, 0x3c3c, 0)
                     .result,
                 old);
       EXPECT_EQ(arena_.read(TestArena::kPresent, 2), combined(operation, old, 0x3c3c, 0) & 0xffff);
       // R0 is the address and keeps it.
-      EXPECT_EQ(run(alu_insn(kStx | kProbeAtomic | size, 0, 4, 0, operation), TestArena::kPresent,
+      EXPECT_EQ(run(make_insn(kStx | kProbeAtomic | size, 0, 4, 0, operation), TestArena::kPresent,
                     0, 4, 0x3c3c, 0)
                     .result,
                 static_cast<uint32_t>(TestArena::kPresent));
-      EXPECT_EQ(run(alu_insn(kStx | kProbeAtomic | size, 0, 4, 0, operation), TestArena::kUnmapped,
+      EXPECT_EQ(run(make_insn(kStx | kProbeAtomic | size, 0, 4, 0, operation), TestArena::kUnmapped,
                     0, 4, 0x3c3c, 4),
                 (Outcome{0, 1, false}));
-      EXPECT_EQ(run(alu_insn(kStx | kProbeAtomic | size, 2, 0, 0, operation), TestArena::kUnmapped,
+      EXPECT_EQ(run(make_insn(kStx | kProbeAtomic | size, 2, 0, 0, operation), TestArena::kUnmapped,
                     2, 0, 0x3c3c, 0),
                 (Outcome{0, 1, false}));
     }
@@ -212,7 +212,7 @@ TEST_P(ArenaAccess, AcquireLoadsOfEverySize) {
       const uint64_t expected =
           place.present ? arena_.read(place.ptr + static_cast<uint64_t>(int64_t{place.off}), bytes)
                         : 0;
-      EXPECT_EQ(run(alu_insn(kStx | kProbeAtomic | size, 7, 2, place.off, kLoadAcq), place.ptr, 2,
+      EXPECT_EQ(run(make_insn(kStx | kProbeAtomic | size, 7, 2, place.off, kLoadAcq), place.ptr, 2,
                     7, 0x5555, 7),
                 (Outcome{expected, place.present ? 0U : 1U, false}));
     }
@@ -220,8 +220,8 @@ TEST_P(ArenaAccess, AcquireLoadsOfEverySize) {
 }
 
 TEST_P(ArenaAccess, CastUser) {
-  const Insn cast = alu_insn(kAlu64 | kMov | kX, 6, 3, kAddrSpaceCastOff, kCastUser);
-  const Insn in_place = alu_insn(kAlu64 | kMov | kX, 3, 3, kAddrSpaceCastOff, kCastUser);
+  const Insn cast = make_insn(kAlu64 | kMov | kX, 6, 3, kAddrSpaceCastOff, kCastUser);
+  const Insn in_place = make_insn(kAlu64 | kMov | kX, 3, 3, kAddrSpaceCastOff, kCastUser);
   for (const uint64_t value : {uint64_t{0}, uint64_t{1}, uint64_t{0xffffffff},
                                uint64_t{0x1234567800000000}, uint64_t{0x12345678000000ff}}) {
     const auto low = static_cast<uint32_t>(value);

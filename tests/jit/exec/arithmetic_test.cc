@@ -95,23 +95,23 @@ std::vector<Insn> surround(const Insn& insn, uint64_t dst_value, uint64_t src_va
     append_constant(&insns, insn.src, src_value);
   insns.push_back(insn);
   // On the stack: dst, so that r0 is free for comparisons.
-  insns.push_back(alu_insn(kStx | kMem | kDw, 10, insn.dst, -8, 0));
-  insns.push_back(alu_insn(kStx | kMem | kDw, 10, 9, -16, 0));
+  insns.push_back(make_insn(kStx | kMem | kDw, 10, insn.dst, -8, 0));
+  insns.push_back(make_insn(kStx | kMem | kDw, 10, 9, -16, 0));
   for (uint8_t n = 0; n <= 9; ++n) {
     if (n == insn.dst) continue;
     const bool is_source = uses_register(insn.code) && n == insn.src;
     const uint64_t mark = is_source ? src_value : 0x1111111111111111ULL * n;
     const uint8_t scratch = n == 9 ? 8 : 9;
     if (n == 9) {
-      insns.push_back(alu_insn(kLdx | kMem | kDw, 9, 10, -16, 0));
+      insns.push_back(make_insn(kLdx | kMem | kDw, 9, 10, -16, 0));
     }
     append_constant(&insns, scratch, mark);
-    insns.push_back(alu_insn(kJmp | kJeq | kX, n, scratch, 2, 0));
-    insns.push_back(alu_insn(kAlu64 | kMov | kK, 0, 0, 0, 0xbad0 + n));
-    insns.push_back(alu_insn(kJmp | kExit, 0, 0, 0, 0));
+    insns.push_back(make_insn(kJmp | kJeq | kX, n, scratch, 2, 0));
+    insns.push_back(make_insn(kAlu64 | kMov | kK, 0, 0, 0, 0xbad0 + n));
+    insns.push_back(make_insn(kJmp | kExit, 0, 0, 0, 0));
   }
-  insns.push_back(alu_insn(kLdx | kMem | kDw, 0, 10, -8, 0));
-  insns.push_back(alu_insn(kJmp | kExit, 0, 0, 0, 0));
+  insns.push_back(make_insn(kLdx | kMem | kDw, 0, 10, -8, 0));
+  insns.push_back(make_insn(kJmp | kExit, 0, 0, 0, 0));
   return insns;
 }
 
@@ -121,7 +121,7 @@ TEST(Arithmetic, CornersWithEveryPairOfRegisters) {
       for (const uint8_t src : {0, 3, 4, 1, 9}) {
         if (dst == src) continue;
         SCOPED_TRACE(fmt::format("{}, r{} and r{}", test.what, dst, src));
-        const Insn insn = alu_insn(test.op | kX, dst, src, test.off, 0);
+        const Insn insn = make_insn(test.op | kX, dst, src, test.off, 0);
         EXPECT_THAT(results(surround(insn, test.dst, test.src)), testing::Each(test.result));
       }
     }
@@ -139,7 +139,7 @@ TEST(Arithmetic, CornersWithImmediates) {
     if (insn_op(test.op) == kMov && test.off != 0) continue;
     for (const uint8_t dst : {0, 3, 4, 7}) {
       SCOPED_TRACE(fmt::format("{}, r{}", test.what, dst));
-      const Insn insn = alu_insn(test.op | kK, dst, 0, test.off, imm);
+      const Insn insn = make_insn(test.op | kK, dst, 0, test.off, imm);
       EXPECT_THAT(results(surround(insn, test.dst, 0)), testing::Each(test.result));
     }
   }
@@ -154,18 +154,18 @@ const uint64_t kBytes = 0x8899aabbccddeeff;
 
 TEST(Arithmetic, NegationAndByteOrder) {
   const Unary cases[] = {
-      {"neg64", alu_insn(kAlu64 | kNeg, 6, 0, 0, 0), 1, kMax64},
-      {"neg64 of the smallest", alu_insn(kAlu64 | kNeg, 6, 0, 0, 0), kMin64, kMin64},
-      {"neg32", alu_insn(kAlu | kNeg, 6, 0, 0, 0), 1, 0xffffffff},
-      {"le16", alu_insn(kAlu | kEnd, 6, 0, 0, 16), kBytes, 0xeeff},
-      {"le32", alu_insn(kAlu | kEnd, 6, 0, 0, 32), kBytes, 0xccddeeff},
-      {"le64", alu_insn(kAlu | kEnd, 6, 0, 0, 64), kBytes, kBytes},
-      {"be16", alu_insn(kAlu | kEnd | kX, 6, 0, 0, 16), kBytes, 0xffee},
-      {"be32", alu_insn(kAlu | kEnd | kX, 6, 0, 0, 32), kBytes, 0xffeeddcc},
-      {"be64", alu_insn(kAlu | kEnd | kX, 6, 0, 0, 64), kBytes, 0xffeeddccbbaa9988},
-      {"bswap16", alu_insn(kAlu64 | kEnd, 6, 0, 0, 16), kBytes, 0xffee},
-      {"bswap32", alu_insn(kAlu64 | kEnd, 6, 0, 0, 32), kBytes, 0xffeeddcc},
-      {"bswap64", alu_insn(kAlu64 | kEnd, 6, 0, 0, 64), kBytes, 0xffeeddccbbaa9988},
+      {"neg64", make_insn(kAlu64 | kNeg, 6, 0, 0, 0), 1, kMax64},
+      {"neg64 of the smallest", make_insn(kAlu64 | kNeg, 6, 0, 0, 0), kMin64, kMin64},
+      {"neg32", make_insn(kAlu | kNeg, 6, 0, 0, 0), 1, 0xffffffff},
+      {"le16", make_insn(kAlu | kEnd, 6, 0, 0, 16), kBytes, 0xeeff},
+      {"le32", make_insn(kAlu | kEnd, 6, 0, 0, 32), kBytes, 0xccddeeff},
+      {"le64", make_insn(kAlu | kEnd, 6, 0, 0, 64), kBytes, kBytes},
+      {"be16", make_insn(kAlu | kEnd | kX, 6, 0, 0, 16), kBytes, 0xffee},
+      {"be32", make_insn(kAlu | kEnd | kX, 6, 0, 0, 32), kBytes, 0xffeeddcc},
+      {"be64", make_insn(kAlu | kEnd | kX, 6, 0, 0, 64), kBytes, 0xffeeddccbbaa9988},
+      {"bswap16", make_insn(kAlu64 | kEnd, 6, 0, 0, 16), kBytes, 0xffee},
+      {"bswap32", make_insn(kAlu64 | kEnd, 6, 0, 0, 32), kBytes, 0xffeeddcc},
+      {"bswap64", make_insn(kAlu64 | kEnd, 6, 0, 0, 64), kBytes, 0xffeeddccbbaa9988},
   };
   for (const Unary& test : cases) {
     for (const uint8_t dst : {0, 1, 2, 6, 8}) {
@@ -175,8 +175,8 @@ TEST(Arithmetic, NegationAndByteOrder) {
       std::vector<Insn> insns;
       append_constant(&insns, dst, test.value);
       insns.push_back(insn);
-      insns.push_back(alu_insn(kAlu64 | kMov | kX, 0, dst, 0, 0));
-      insns.push_back(alu_insn(kJmp | kExit, 0, 0, 0, 0));
+      insns.push_back(make_insn(kAlu64 | kMov | kX, 0, dst, 0, 0));
+      insns.push_back(make_insn(kJmp | kExit, 0, 0, 0, 0));
       EXPECT_THAT(results(insns), testing::Each(test.result));
     }
   }

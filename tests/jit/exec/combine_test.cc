@@ -13,10 +13,10 @@ namespace {
 constexpr uint64_t kValues[] = {0, 1, 0x8000000000000001, 0x123456789abcdef0, ~uint64_t{0}};
 
 Insn copy(uint8_t width, uint8_t to, uint8_t from) {
-  return alu_insn(width | kMov | kX, to, from, 0, 0);
+  return make_insn(width | kMov | kX, to, from, 0, 0);
 }
 Insn shift(uint8_t width, uint8_t op, uint8_t reg, int32_t count) {
-  return alu_insn(width | op | kK, reg, 0, 0, count);
+  return make_insn(width | op | kK, reg, 0, 0, count);
 }
 
 // All registers are set, `insns` run, and R0..R9 are mixed into the result, first `fresh` being
@@ -25,12 +25,13 @@ std::vector<Insn> surround(const std::vector<Insn>& insns, uint64_t value, int f
   std::vector<Insn> all;
   for (uint8_t n = 0; n <= 9; ++n) append_constant(&all, n, value + 0x1111111111111111ULL * n);
   all.insert(all.end(), insns.begin(), insns.end());
-  if (fresh >= 0) all.push_back(alu_insn(kAlu64 | kMov | kK, static_cast<uint8_t>(fresh), 0, 0, 5));
+  if (fresh >= 0)
+    all.push_back(make_insn(kAlu64 | kMov | kK, static_cast<uint8_t>(fresh), 0, 0, 5));
   for (uint8_t n = 1; n <= 9; ++n) {
-    all.push_back(alu_insn(kAlu64 | kMul | kK, 0, 0, 0, 31));
-    all.push_back(alu_insn(kAlu64 | kAdd | kX, 0, n, 0, 0));
+    all.push_back(make_insn(kAlu64 | kMul | kK, 0, 0, 0, 31));
+    all.push_back(make_insn(kAlu64 | kAdd | kX, 0, n, 0, 0));
   }
-  all.push_back(alu_insn(kJmp | kExit, 0, 0, 0, 0));
+  all.push_back(make_insn(kJmp | kExit, 0, 0, 0, 0));
   return all;
 }
 
@@ -58,7 +59,7 @@ std::vector<std::vector<Insn>> rotations(uint8_t width, uint8_t join, uint8_t x,
   const int32_t right = (width == kAlu64 ? 64 : 32) - left;
   const Insn copied = copy(width, t, x);
   const auto joined = [&](uint8_t to, uint8_t from) {
-    return alu_insn(width | join | kX, to, from, 0, 0);
+    return make_insn(width | join | kX, to, from, 0, 0);
   };
   return {
       {copied, shift(width, kRsh, t, right), shift(width, kLsh, x, left), joined(x, t)},
@@ -92,11 +93,11 @@ TEST(Combine, NearlyRotations) {
       {good[0], shift(kAlu64, kArsh, 7, 55), good[2], good[3]},  // signed
       {good[0], good[1], shift(kAlu, kLsh, 6, 9), good[3]},      // mixed widths
       {good[0], shift(kAlu64, kLsh, 7, 55), good[2], good[3]},   // both to the left
-      {good[0], good[1], good[2], alu_insn(kAlu64 | kAnd | kX, 6, 7, 0, 0)},
-      {good[0], good[1], good[2], alu_insn(kAlu64 | kOr | kX, 6, 8, 0, 0)},
+      {good[0], good[1], good[2], make_insn(kAlu64 | kAnd | kX, 6, 7, 0, 0)},
+      {good[0], good[1], good[2], make_insn(kAlu64 | kOr | kX, 6, 8, 0, 0)},
       {good[0], good[1], good[1], good[3]},
       {copy(kAlu64, 7, 7), good[1], good[2], good[3]},
-      {alu_insn(kAlu64 | kMov | kX, 7, 6, 8, 0), good[1], good[2], good[3]},  // a sign extension
+      {make_insn(kAlu64 | kMov | kX, 7, 6, 8, 0), good[1], good[2], good[3]},  // a sign extension
       {shift(kAlu64, kLsh, 6, 64), shift(kAlu64, kRsh, 7, 0), good[2], good[3]},
   };
   for (const auto& insns : parts) expect_same(insns);
@@ -106,7 +107,7 @@ TEST(Combine, NearlyRotations) {
 TEST(Combine, AJumpIntoTheMiddle) {
   for (const auto& insns : rotations(kAlu64, kOr, 6, 7, 9))
     for (int16_t skip = 1; skip < 4; ++skip) {
-      std::vector<Insn> all{alu_insn(kJmp | kJset | kK, 6, 0, skip, 1)};
+      std::vector<Insn> all{make_insn(kJmp | kJset | kK, 6, 0, skip, 1)};
       all.insert(all.end(), insns.begin(), insns.end());
       expect_same(all);
     }
@@ -116,14 +117,14 @@ TEST(Combine, AJumpIntoTheMiddle) {
 TEST(Combine, AScratchRegisterThatIsReadLater) {
   const auto rotation = rotations(kAlu64, kOr, 6, 7, 9).front();
   const std::vector<Insn> readers[] = {
-      {alu_insn(kJmp | kJeq | kK, 7, 0, 0, 0)},
-      {alu_insn(kJmp | kJa, 0, 0, 0, 0)},
-      {alu_insn(kStx | kMem | kDw, 10, 7, -8, 0), alu_insn(kLdx | kMem | kDw, 8, 10, -8, 0)},
-      {alu_insn(kSt | kMem | kDw, 10, 0, -8, 3), alu_insn(kStx | kAtomic | kDw, 10, 7, -8, kXchg),
-       alu_insn(kLdx | kMem | kDw, 8, 10, -8, 0)},
-      {alu_insn(kAlu64 | kNeg, 7, 0, 0, 0)},
-      {alu_insn(kAlu | kMov | kX, 7, 7, 0, 0)},
-      {alu_insn(kSt | kMem | kDw, 10, 0, -8, 3), alu_insn(kLdx | kMem | kDw, 7, 10, -8, 0)},
+      {make_insn(kJmp | kJeq | kK, 7, 0, 0, 0)},
+      {make_insn(kJmp | kJa, 0, 0, 0, 0)},
+      {make_insn(kStx | kMem | kDw, 10, 7, -8, 0), make_insn(kLdx | kMem | kDw, 8, 10, -8, 0)},
+      {make_insn(kSt | kMem | kDw, 10, 0, -8, 3), make_insn(kStx | kAtomic | kDw, 10, 7, -8, kXchg),
+       make_insn(kLdx | kMem | kDw, 8, 10, -8, 0)},
+      {make_insn(kAlu64 | kNeg, 7, 0, 0, 0)},
+      {make_insn(kAlu | kMov | kX, 7, 7, 0, 0)},
+      {make_insn(kSt | kMem | kDw, 10, 0, -8, 3), make_insn(kLdx | kMem | kDw, 7, 10, -8, 0)},
   };
   for (const auto& reader : readers) {
     auto insns = rotation;
@@ -136,12 +137,12 @@ TEST(Combine, SumsInAnotherRegister) {
   for (const uint8_t width : {kAlu, kAlu64})
     for (const auto& [from, to] : {std::pair{uint8_t{0}, uint8_t{1}}, {5, 7}, {8, 5}, {7, 8}}) {
       for (const int32_t imm : {0, 1, -1, INT32_MAX, INT32_MIN})
-        expect_same({copy(width, to, from), alu_insn(width | kAdd | kK, to, 0, 0, imm)});
+        expect_same({copy(width, to, from), make_insn(width | kAdd | kK, to, 0, 0, imm)});
       for (const uint8_t other : {to, from, uint8_t{3}})
-        expect_same({copy(width, to, from), alu_insn(width | kAdd | kX, to, other, 0, 0)});
+        expect_same({copy(width, to, from), make_insn(width | kAdd | kX, to, other, 0, 0)});
       // Another width in the second one.
       expect_same(
-          {copy(width, to, from), alu_insn((width ^ kAlu ^ kAlu64) | kAdd | kK, to, 0, 0, 7)});
+          {copy(width, to, from), make_insn((width ^ kAlu ^ kAlu64) | kAdd | kK, to, 0, 0, 7)});
     }
 }
 

@@ -56,7 +56,7 @@ class Generator {
   }
 
   void emit(uint8_t code, uint8_t dst, uint8_t src, int16_t off, int32_t imm) {
-    insns_.push_back(alu_insn(code, dst, src, off, imm));
+    insns_.push_back(make_insn(code, dst, src, off, imm));
   }
 
   void body(std::vector<size_t>* calls, bool may_call) {

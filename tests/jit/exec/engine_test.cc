@@ -174,7 +174,7 @@ TEST_P(Engine, AStackIsZeroedWhereItMayBeRead) {
                                                                      "exit\n",
                                                                      stack)));
     for (const size_t n : {0, 1}) FixedProgramTestPeer::set_stack(&fixed, n, stack);
-    FixedProgramTestPeer::zero_stack(&fixed, 1);
+    FixedProgramTestPeer::set_zero_stack(&fixed, 1);
     EXPECT_EQ(run_once(*executable(std::move(fixed), GetParam())).result, ~uint64_t{0}) << stack;
   }
 }

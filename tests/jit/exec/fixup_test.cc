@@ -1,26 +1,10 @@
 // Fix-up: what each verified instruction becomes. The facts come from the test instead of the
-// verifier (VerifiedProgramTestPeer is a friend of VerifiedProgram).
+// verifier.
 #include <gtest/gtest.h>
 
 #include "tests/jit/exec/program_builder.h"
 
 namespace uarena::jit {
-
-class VerifiedProgramTestPeer {
- public:
-  static VerifiedProgram make(std::vector<Insn> insns, std::vector<InsnFacts> facts) {
-    VerifiedProgram program;
-    program.def_.name = "test";
-    program.def_.subprogs = {{.name = "main", .count = static_cast<uint32_t>(insns.size())}};
-    program.def_.lines = {{0, 1, 1, "a.bpf.c", "text"}};
-    program.def_.insns = std::move(insns);
-    program.facts_ = std::move(facts);
-    program.stack_bytes_ = {20};
-    program.ctx_size_ = 16;
-    return program;
-  }
-};
-
 namespace {
 
 constexpr uint64_t kUserVmStart = 0x7e9000100000;
@@ -38,18 +22,21 @@ class FixupTest : public testing::Test {
     binding_.arena = {0x100008000, kUserVmStart, 1 << 20, false};
   }
 
+  static VerifiedProgram verified(std::vector<Insn> insns, std::vector<InsnFacts> facts) {
+    return VerifiedProgramTestPeer::make(std::move(insns), std::move(facts), 16, 20);
+  }
   // One instruction (or a wide one) with these facts.
   FixedProgram fix(std::vector<Insn> insns, InsnFacts facts) const {
     facts.reached = true;
     std::vector<InsnFacts> all(insns.size(), facts);
-    return fix_up(VerifiedProgramTestPeer::make(std::move(insns), std::move(all)), binding_);
+    return fix_up(verified(std::move(insns), std::move(all)), binding_);
   }
   Insn fix_one(const Insn& insn, InsnFacts facts = {}) const {
     return fix({insn}, facts).insns()[0];
   }
   uint64_t constant(uint8_t pseudo, int32_t imm, int32_t next_imm) const {
     const auto fixed =
-        fix({alu_insn(kLd | kImm | kDw, 1, pseudo, 0, imm), alu_insn(0, 0, 0, 0, next_imm)}, {});
+        fix({make_insn(kLd | kImm | kDw, 1, pseudo, 0, imm), make_insn(0, 0, 0, 0, next_imm)}, {});
     EXPECT_EQ(unsigned{fixed.insns()[0].src}, 0U);
     return static_cast<uint32_t>(fixed.insns()[0].imm) |
            uint64_t{static_cast<uint32_t>(fixed.insns()[1].imm)} << 32;
@@ -84,7 +71,7 @@ TEST_F(FixupTest, ArenaAccessesGetTheirOwnOpcodes) {
       {kStx | kAtomic | kDw, kStx | kProbeAtomic | kDw},
   };
   for (const auto& test : cases) {
-    const Insn before = alu_insn(test.from, 1, 2, -4, kXchg);
+    const Insn before = make_insn(test.from, 1, 2, -4, kXchg);
     Insn after = before;
     after.code = test.to;
     EXPECT_EQ(fix_one(before, arena), after);
@@ -95,9 +82,9 @@ TEST_F(FixupTest, ArenaAccessesGetTheirOwnOpcodes) {
 }
 
 TEST_F(FixupTest, CastsFollowTheArenasFlag) {
-  const Insn to_kern = alu_insn(kAlu64 | kMov | kX, 1, 2, kAddrSpaceCastOff, kCastKern);
-  const Insn to_user = alu_insn(kAlu64 | kMov | kX, 1, 2, kAddrSpaceCastOff, kCastUser);
-  const Insn zero_extend = alu_insn(kAlu | kMov | kX, 1, 2, 0, 0);
+  const Insn to_kern = make_insn(kAlu64 | kMov | kX, 1, 2, kAddrSpaceCastOff, kCastKern);
+  const Insn to_user = make_insn(kAlu64 | kMov | kX, 1, 2, kAddrSpaceCastOff, kCastUser);
+  const Insn zero_extend = make_insn(kAlu | kMov | kX, 1, 2, 0, 0);
   EXPECT_EQ(fix_one(to_kern), zero_extend);  // K56
   EXPECT_EQ(fix_one(to_user), to_user);      // K57
   binding_.arena.no_user_conv = true;
@@ -105,7 +92,7 @@ TEST_F(FixupTest, CastsFollowTheArenasFlag) {
 }
 
 TEST_F(FixupTest, ArithmeticOnArenaPointersIsNarrowed) {
-  const Insn add = alu_insn(kAlu64 | kAdd | kX, 1, 2, 0, 0);
+  const Insn add = make_insn(kAlu64 | kAdd | kX, 1, 2, 0, 0);
   Insn narrow = add;
   narrow.code = kAlu | kAdd | kX;
   EXPECT_EQ(fix_one(add, {.arena_alu = true}), narrow);  // K62
@@ -114,7 +101,7 @@ TEST_F(FixupTest, ArithmeticOnArenaPointersIsNarrowed) {
 
 TEST_F(FixupTest, CallsIndexTheFunctionsOfTheProgram) {
   const auto call = [](int32_t index) {
-    return alu_insn(kJmp | kCall, 0, kPseudoKfuncCall, 0, index);
+    return make_insn(kJmp | kCall, 0, kPseudoKfuncCall, 0, index);
   };
   const auto fixed = fix({call(2), call(0), call(2)}, {});
   EXPECT_EQ(fixed.functions(), (std::vector<const FunctionDesc*>{&second_, &first_}));
@@ -124,18 +111,18 @@ TEST_F(FixupTest, CallsIndexTheFunctionsOfTheProgram) {
 }
 
 TEST_F(FixupTest, DeadCodeBecomesExitInPlace) {
-  const Insn exit = alu_insn(kJmp | kExit, 0, 0, 0, 0);
+  const Insn exit = make_insn(kJmp | kExit, 0, 0, 0, 0);
   // A reference in dead code is not resolved: its map may not even be bound.
-  const std::vector<Insn> insns = {exit, alu_insn(kLd | kImm | kDw, 1, kPseudoMapFd, 0, 99), Insn(),
-                                   alu_insn(kStx | kMem | kDw, 1, 2, 0, 0)};
+  const std::vector<Insn> insns = {exit, make_insn(kLd | kImm | kDw, 1, kPseudoMapFd, 0, 99),
+                                   Insn(), make_insn(kStx | kMem | kDw, 1, 2, 0, 0)};
   std::vector<InsnFacts> facts(4);
   facts[0].reached = true;
-  const auto fixed = fix_up(VerifiedProgramTestPeer::make(insns, facts), binding_);
+  const auto fixed = fix_up(verified(insns, facts), binding_);
   EXPECT_EQ(fixed.insns(), std::vector<Insn>(4, exit));
 }
 
 TEST_F(FixupTest, TakesOverWhatTheVerifierLearned) {
-  const auto fixed = fix({alu_insn(kJmp | kJcond, 0, 0, 0, 0)}, {});
+  const auto fixed = fix({make_insn(kJmp | kJcond, 0, 0, 0, 0)}, {});
   EXPECT_EQ(fixed.name(), "test");
   EXPECT_EQ(fixed.ctx_size(), 16U);
   EXPECT_TRUE(fixed.uses_arena());
@@ -148,10 +135,10 @@ TEST_F(FixupTest, TakesOverWhatTheVerifierLearned) {
 using FixupDeathTest = FixupTest;
 
 TEST_F(FixupDeathTest, WhatTheVerifierExcludesIsAsserted) {
-  EXPECT_DEATH(fix_one(alu_insn(kLdx | kMem | kW, 1, 2, 0, 0)), "access to nothing");
-  EXPECT_DEATH(fix_one(alu_insn(kJmp | kCall, 0, kPseudoKfuncCall, 0, 1)), "is not there");
+  EXPECT_DEATH(fix_one(make_insn(kLdx | kMem | kW, 1, 2, 0, 0)), "access to nothing");
+  EXPECT_DEATH(fix_one(make_insn(kJmp | kCall, 0, kPseudoKfuncCall, 0, 1)), "is not there");
   EXPECT_DEATH(constant(kPseudoMapFd, 7, 0), "is not bound");
-  EXPECT_DEATH(fix_one(alu_insn(0x20, 0, 0, 0, 0)), "legacy packet access");
+  EXPECT_DEATH(fix_one(make_insn(0x20, 0, 0, 0, 0)), "legacy packet access");
 }
 
 }  // namespace

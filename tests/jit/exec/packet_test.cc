@@ -13,21 +13,6 @@
 #include "tests/jit/exec/program_builder.h"
 
 namespace uarena::jit {
-
-class VerifiedProgramTestPeer {
- public:
-  static VerifiedProgram make(std::vector<Insn> insns, std::vector<InsnFacts> facts) {
-    VerifiedProgram program;
-    program.def_.name = "test";
-    program.def_.subprogs = {{.name = "main", .count = static_cast<uint32_t>(insns.size())}};
-    program.def_.insns = std::move(insns);
-    program.facts_ = std::move(facts);
-    program.stack_bytes_ = {0};
-    program.ctx_size_ = sizeof(__sk_buff);
-    return program;
-  }
-};
-
 namespace {
 
 using Packet = std::array<std::byte, 64>;
@@ -148,7 +133,7 @@ TEST_P(PacketRun, LoadsOfPointersAreTheRealOnes) {
     facts[n].ctx_load = loads[n];
   }
   facts[6].region = Region::packet;
-  auto fixed = fix_up(VerifiedProgramTestPeer::make(insns, facts), Binding{});
+  auto fixed = fix_up(VerifiedProgramTestPeer::make(insns, facts, sizeof(__sk_buff)), Binding{});
   Packet bytes = packet();
   auto context = PacketContext::create(ProgramType::sched_cls, {}, bytes);
   ASSERT_TRUE(context);

@@ -1,5 +1,6 @@
-// Fixed programs straight from instructions, without a verifier: what goes in must be right. Only
-// the tests of the executors may do this (FixedProgramTestPeer is a friend of FixedProgram).
+// Programs straight from instructions, without a verifier: what goes in must be right. Only the
+// tests of fix-up and the executors may do this (VerifiedProgramTestPeer and FixedProgramTestPeer
+// are friends of VerifiedProgram and FixedProgram).
 #pragma once
 
 #include <gtest/gtest.h>
@@ -12,8 +13,28 @@
 #include "jit/engine.h"
 #include "jit/program.h"
 #include "tests/support/bpf_asm.h"
+#include "tests/support/insn.h"
 
 namespace uarena::jit {
+
+using test::make_insn;
+
+class VerifiedProgramTestPeer {
+ public:
+  // One function, with what a verifier would have found out.
+  static VerifiedProgram make(std::vector<Insn> insns, std::vector<InsnFacts> facts,
+                              uint32_t ctx_size, uint32_t stack_bytes = 0) {
+    VerifiedProgram program;
+    program.def_.name = "test";
+    program.def_.subprogs = {{.name = "main", .count = static_cast<uint32_t>(insns.size())}};
+    program.def_.lines = {{0, 1, 1, "a.bpf.c", "text"}};
+    program.def_.insns = std::move(insns);
+    program.facts_ = std::move(facts);
+    program.stack_bytes_ = {stack_bytes};
+    program.ctx_size_ = ctx_size;
+    return program;
+  }
+};
 
 class FixedProgramTestPeer {
  public:
@@ -88,9 +109,6 @@ class FixedProgramTestPeer {
   static void set_lines(FixedProgram* program, std::vector<LineInfo> lines) {
     program->lines_ = std::move(lines);
   }
-  static void zero_stack(FixedProgram* program, size_t subprog) {
-    program->subprogs_[subprog].zero_stack = true;
-  }
   static void set_stack(FixedProgram* program, size_t subprog, uint32_t bytes) {
     program->subprogs_[subprog].stack_bytes = bytes;
   }
@@ -124,19 +142,9 @@ inline Outcome run_once(const Executable& program, std::span<std::byte> ctx = {}
   return outcome;
 }
 
-inline Insn alu_insn(uint8_t code, uint8_t dst, uint8_t src, int16_t off, int32_t imm) {
-  Insn insn;
-  insn.code = code;
-  insn.dst = dst & 0xf;
-  insn.src = src & 0xf;
-  insn.off = off;
-  insn.imm = imm;
-  return insn;
-}
-
 inline void append_constant(std::vector<Insn>* insns, uint8_t dst, uint64_t value) {
-  insns->push_back(alu_insn(kLd | kImm | kDw, dst, 0, 0, static_cast<int32_t>(value)));
-  insns->push_back(alu_insn(0, 0, 0, 0, static_cast<int32_t>(value >> 32)));
+  insns->push_back(make_insn(kLd | kImm | kDw, dst, 0, 0, static_cast<int32_t>(value)));
+  insns->push_back(make_insn(0, 0, 0, 0, static_cast<int32_t>(value >> 32)));
 }
 
 }  // namespace uarena::jit
