@@ -2,12 +2,21 @@
 // resource goes.
 #include "broker/account.h"
 
+#include <unistd.h>
+
 #include "ipc/base/log.h"
 
 namespace uarena::broker {
 
-Account::Account(uint32_t uid) : uid_(uid) {
+Account::Account(uint32_t uid, Account& memory) : uid_(uid), memory_(&memory) {
   for (auto& limit : limits_) limit = kUnlimited;
+}
+
+Account::Account(OfTheBroker) : Account(::geteuid(), *this) {}
+
+Account& Account::unlimited_memory() {
+  static Account memory{OfTheBroker{}};
+  return memory;
 }
 
 Result<void> Account::take(Resource resource, uint64_t amount) {
@@ -24,12 +33,16 @@ Result<void> Account::take(Resource resource, uint64_t amount) {
 Error Account::refuse(Resource resource, uint64_t amount, uint64_t used, uint64_t limit) {
   const auto n = static_cast<size_t>(resource);
   if (denied_[n].fetch_add(1, std::memory_order_relaxed) == 0)
-    log(LogLevel::warning, "quota.denied",
+    log(LogLevel::warning, of_the_broker() ? "memory.denied" : "quota.denied",
         {{"uid", uid_},
          {"resource", kResourceNames[n]},
          {"asked", amount},
          {"used", used},
          {"limit", limit}});
+  if (of_the_broker())
+    return {ENOMEM, fmt::format("the broker may have {} {} of memory for all users together: it "
+                                "has {}, and {} more were asked for",
+                                limit, kResourceNames[n], used, amount)};
   return {EDQUOT,
           fmt::format("uid {} may have {} {}: it has {}, and {} more were asked for", uid_, limit,
                       kResourceNames[n], used, amount),

@@ -3,6 +3,10 @@
 // object goes, the charge goes. A charge beyond the uid's limit is refused with EDQUOT, and the
 // sentence says what was asked for, what is used and what is allowed; that is counted, and the
 // first time it is logged.
+//
+// Besides the uids there is one more account, of the broker as a whole: what it can have of memory
+// without meeting the end of its memory cgroup (memory_group.h). Whatever the broker itself makes
+// is charged there too, and beyond it is ENOMEM.
 #pragma once
 
 #include <atomic>
@@ -56,7 +60,11 @@ class Charge {
 // Threads: all functions may be called from any thread. Outlives its charges.
 class Account {
  public:
-  explicit Account(uint32_t uid);
+  explicit Account(uint32_t uid) : Account(uid, unlimited_memory()) {}
+  Account(uint32_t uid, Account& memory);
+  // The broker's own.
+  struct OfTheBroker {};
+  explicit Account(OfTheBroker);
   Account(const Account&) = delete;
   Account& operator=(const Account&) = delete;
 
@@ -69,6 +77,8 @@ class Account {
   uint64_t limit(Resource resource) const { return read(limits_, resource); }
   uint64_t denied(Resource resource) const { return read(denied_, resource); }  // charges
   uint32_t uid() const { return uid_; }
+  // The broker's, where memory that it makes for this uid is charged, in Resource::pages.
+  Account& memory() { return *memory_; }
 
   // Counts for what is charged from now on. What is used beyond it stays.
   void set_limits(const Amounts& limits);
@@ -84,8 +94,11 @@ class Account {
   }
   Result<void> take(Resource resource, uint64_t amount);
   Error refuse(Resource resource, uint64_t amount, uint64_t used, uint64_t limit);
+  bool of_the_broker() const { return memory_ == this; }
+  static Account& unlimited_memory();
 
   const uint32_t uid_;
+  Account* const memory_;
   Counts used_{};
   Counts limits_;
   Counts denied_{};

@@ -44,6 +44,9 @@ class AccountTable {
     }
   }
 
+  // Of the broker as a whole, in Resource::pages.
+  Account& memory() { return memory_; }
+
   // Ascending by uid.
   void for_each(const std::function<void(const Account&)>& visit) const {
     const std::lock_guard guard(lock_);
@@ -53,10 +56,11 @@ class AccountTable {
  private:
   Account& find(uint32_t uid) {
     std::unique_ptr<Account>& account = accounts_[uid];
-    if (!account) account = std::make_unique<Account>(uid);
+    if (!account) account = std::make_unique<Account>(uid, memory_);
     return *account;
   }
 
+  Account memory_{Account::OfTheBroker{}};
   mutable std::mutex lock_;
   LimitTable limits_;
   std::map<uint32_t, std::unique_ptr<Account>> accounts_;

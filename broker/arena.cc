@@ -32,7 +32,8 @@ Arena::Impl::Impl(ArenaIdentity who, MemoryFile memory, KernelView kernel_view, 
       descriptor_charge(std::move(charges.descriptors)),
       faults(std::move(what_faults_come_to)),
       table(std::move(pages)),
-      page_charge(std::move(charges.pages)) {}
+      page_charge(std::move(charges.pages)),
+      memory_charge(std::move(charges.memory)) {}
 
 Arena::Arena(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
@@ -97,8 +98,9 @@ Result<std::shared_ptr<Arena>> Arena::assemble(MemoryFile file, PageTable table,
   if (!view) return std::unexpected(view.error());
   auto trace = uffd::FaultTrace::create();
   if (!trace) return std::unexpected(trace.error());
-  ArenaCharges charges{std::move(*arena_charge), std::move(*descriptor_charge),
-                       std::move(*page_charge)};
+  ArenaCharges charges{
+      std::move(*arena_charge), std::move(*descriptor_charge), std::move(*page_charge),
+      account.memory().charge_anyway(Resource::pages, made_by_broker(table, all_at_once))};
   ArenaFaults faults{std::make_shared<uffd::FaultTally>(),
                      std::make_shared<uffd::FaultTrace>(std::move(*trace))};
   return std::shared_ptr<Arena>(

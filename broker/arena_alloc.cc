@@ -129,7 +129,10 @@ int Arena::Impl::allocate(Guard& guard, PageRange pages, Origin origin,
   work.push_back(&claiming);
   uint32_t done = 0;
   const int error = claim_without_lock(guard, claiming, done);
-  if (error != 0) give_up(guard, claiming, done, error);
+  if (error != 0) {
+    give_up(guard, claiming, done, error);
+    uncharge(0);  // pages that are a client's, it turned out
+  }
   std::erase(work, &claiming);
   work_done.notify_all();
   return error;

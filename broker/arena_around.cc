@@ -41,12 +41,12 @@ PageRange Arena::Impl::take_around(uint64_t first, uint32_t pages) {
   if (segv_on_fault() || first >= page_count()) return {};
   const auto begin = static_cast<uint32_t>(first);
   const auto most =
-      static_cast<uint32_t>(std::min({uint64_t{pages}, page_count() - first, page_charge.room()}));
+      static_cast<uint32_t>(std::min({uint64_t{pages}, page_count() - first, room()}));
   PageRange run = {begin, 0};
   while (run.count < most && table.entry(begin + run.count).state() == PageState::free &&
          !worked_on({begin + run.count, 1}))
     ++run.count;
-  if (run.count == 0 || !page_charge.grow(run.count)) return {};
+  if (run.count == 0 || !charge(run.count)) return {};
   table.take(run, Origin::fault);
   return run;
 }
@@ -55,7 +55,7 @@ void Arena::Impl::enter_made(PageRange pages) {
   for (uint64_t page = pages.first; page < pages.end(); ++page) {
     const auto at = static_cast<uint32_t>(page);
     if (table.entry(at).state() != PageState::free) continue;
-    page_charge.grow_anyway(1);
+    charge_anyway(1);
     table.take({at, 1}, Origin::fault);
   }
   note_served(pages);
@@ -68,7 +68,7 @@ void Arena::Impl::release_absent(PageRange pages) {
     const PageRange one = {pages.first + i, 1};
     const bool a_faults = table.entry(one.first) == PageEntry::allocated(Origin::fault);
     // Who works on a page decides what becomes of it.
-    if (a_faults && present[i] == 0 && !worked_on(one)) page_charge.shrink(table.release(one));
+    if (a_faults && present[i] == 0 && !worked_on(one)) uncharge(table.release(one));
   }
 }
 

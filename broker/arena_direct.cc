@@ -23,12 +23,33 @@ constexpr uint32_t kLook = 512;
 }  // namespace
 
 Result<void> Arena::Impl::charge(uint32_t pages) {
-  if (direct()) return {};
-  return page_charge.grow(pages);
+  if (auto memory = memory_charge.grow(pages); !memory || direct()) return memory;
+  auto charged = page_charge.grow(pages);
+  if (!charged) memory_charge.shrink(pages);
+  return charged;
 }
 
+void Arena::Impl::charge_anyway(uint32_t pages) {
+  memory_charge.grow_anyway(pages);
+  if (!direct()) page_charge.grow_anyway(pages);
+}
+
+// What was charged and has turned out to be a client's is no page of ours either.
 void Arena::Impl::uncharge(uint32_t pages) {
   if (!direct()) page_charge.shrink(pages);
+  const uint32_t ours = made_by_broker(table, direct());
+  UARENA_ASSERT(ours <= memory_charge.amount(), "arena {}: {} pages are ours, {} are charged",
+                identity.id, ours, memory_charge.amount());
+  memory_charge.shrink(memory_charge.amount() - ours);
+}
+
+uint64_t Arena::Impl::room() const {
+  return direct() ? memory_charge.room() : std::min(memory_charge.room(), page_charge.room());
+}
+
+uint32_t made_by_broker(const PageTable& table, bool direct) {
+  const PagesByOrigin pages = table.counts();
+  return direct ? pages.of(Origin::program) + pages.of(Origin::fault) : pages.allocated();
 }
 
 // One page needs no look. After a collision there may be more taken pages ahead, so we look twice

@@ -33,7 +33,11 @@ struct ArenaCharges {
   Charge arena;
   Charge descriptors;
   Charge pages;
+  Charge memory;  // of the broker's
 };
+
+// How many of the allocated pages are memory of the broker, not of the client that touched them.
+uint32_t made_by_broker(const PageTable& table, bool direct);
 
 struct Arena::Impl {
   using Guard = std::unique_lock<FairMutex>;
@@ -84,9 +88,14 @@ struct Arena::Impl {
   // The lock is given up for good.
   void tell_allocated(Guard& guard, PageRange pages);
 
-  // What its pages cost the owner: in a `direct` arena all of them are paid for from the beginning.
+  // What its pages cost the owner, and of the broker's memory. In a `direct` arena the owner has
+  // paid for all from the beginning, and what clients touch is their memory.
   Result<void> charge(uint32_t pages);
+  void charge_anyway(uint32_t pages);
+  // After the table has changed.
   void uncharge(uint32_t pages);
+  // For how many more there is room.
+  uint64_t room() const;
 
   // arena_direct.cc. The caller holds the lock, which is released now and then. Pages of the range
   // that clients have touched without our knowledge are entered as theirs; how many.
@@ -121,6 +130,7 @@ struct Arena::Impl {
   mutable FairMutex lock;  // guards everything below
   PageTable table;
   Charge page_charge;
+  Charge memory_charge;
   std::vector<Work*> work;
   std::condition_variable_any work_done;
   bool tampering_logged = false;

@@ -9,6 +9,7 @@
 
 #include "broker/config.h"
 #include "broker/descriptor_limit.h"
+#include "broker/memory_group.h"
 #include "broker/service_manager.h"
 #include "ipc/base/clock.h"
 #include "ipc/base/log.h"
@@ -105,10 +106,19 @@ Result<void> Broker::start(Inherited inherited, EstateEntries left) {
 }
 
 Result<void> Broker::configure() {
-  if (options_.config.empty()) return {};
-  auto config = read_config(options_.config);
+  auto config = options_.config.empty() ? Result<Config>() : read_config(options_.config);
   if (!config) return std::unexpected(config.error());
   accounts_.set_limits(std::move(config->limits));
+  Amounts memory;
+  memory.fill(kUnlimited);
+  uint64_t& pages = memory[static_cast<size_t>(Resource::pages)];
+  if (config->pages_of_broker) {
+    pages = *config->pages_of_broker;
+  } else if (const auto group = memory_group_limit()) {
+    pages = pages_beside_broker(*group);
+    log(LogLevel::info, "memory.limited", {{"group_bytes", *group}, {"pages", pages}});
+  }
+  accounts_.memory().set_limits(memory);
   return {};
 }
 

@@ -31,15 +31,26 @@ class Parser {
 
   Result<Config> config(const toml::table& root) {
     for (const auto& [key, value] : root) {
-      if (key.str() != "limits") return unknown(key, "limits");
+      if (key.str() != "limits" && key.str() != "broker") return unknown(key, "broker, limits");
       const toml::table* table = value.as_table();
-      if (table == nullptr) return wrong(value, "limits is a table");
-      if (auto read = limits(*table); !read) return std::unexpected(read.error());
+      if (table == nullptr) return wrong(value, "{} is a table", key.str());
+      auto read = key.str() == "limits" ? limits(*table) : broker(*table);
+      if (!read) return std::unexpected(read.error());
     }
     return std::move(config_);
   }
 
  private:
+  Result<void> broker(const toml::table& table) {
+    for (const auto& [key, value] : table) {
+      if (key.str() != "pages") return unknown(key, "pages");
+      auto amount = amount_of(key, value);
+      if (!amount) return std::unexpected(amount.error());
+      config_.pages_of_broker = *amount;
+    }
+    return {};
+  }
+
   Result<void> limits(const toml::table& table) {
     for (const auto& [key, value] : table) {
       if (key.str() == "user" || key.str() == "group") {
@@ -72,16 +83,18 @@ class Parser {
     const auto resource = std::ranges::find(kResourceNames, key.str());
     if (resource == kResourceNames.end())
       return unknown(key, fmt::format("{}, user, group", fmt::join(kResourceNames, ", ")));
-    auto& place = set[static_cast<size_t>(resource - kResourceNames.begin())];
-    if (const auto text = value.value_exact<std::string_view>(); text == "unlimited") {
-      place = kUnlimited;
-      return {};
-    }
+    auto read = amount_of(key, value);
+    if (!read) return std::unexpected(read.error());
+    set[static_cast<size_t>(resource - kResourceNames.begin())] = *read;
+    return {};
+  }
+
+  Result<uint64_t> amount_of(const toml::key& key, const toml::node& value) const {
+    if (value.value_exact<std::string_view>() == "unlimited") return kUnlimited;
     const auto number = value.value_exact<int64_t>();
     if (!number || *number < 0)
       return wrong(value, "{} is a number from 0 on, or \"unlimited\"", key.str());
-    place = static_cast<uint64_t>(*number);
-    return {};
+    return static_cast<uint64_t>(*number);
   }
 
   static std::optional<uint32_t> number(const std::string& text) {

@@ -1,5 +1,8 @@
-// The configuration file (`uarenad --config FILE`, TOML): limits for users, groups and everybody.
+// The configuration file (`uarenad --config FILE`, TOML): limits for users, groups and everybody,
+// and for the broker as a whole.
 //
+//   [broker]
+//   pages = 1048576           # of memory, for all users together
 //   [limits]                  # everybody
 //   pages = 262144            # 1 GiB
 //   arenas = 16
@@ -12,6 +15,7 @@
 // there. uarenad.toml(5) describes it.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -21,6 +25,7 @@
 namespace uarena::broker {
 
 struct Config {
+  std::optional<uint64_t> pages_of_broker;  // none: what its memory cgroup leaves
   LimitTable limits;
 };
 

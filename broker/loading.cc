@@ -125,6 +125,7 @@ Result<void> Loading::bind_maps() {
 
 // The memory, and on it what the functions work with.
 Result<void> Loading::open_map(const jit::MapDef& def, jit::BoundMap* bound) {
+  if (auto charged = charge_map(def); !charged) return charged;
   auto made = map_memory(def);
   if (!made) return std::unexpected(made.error());
   const MapMemory& memory = object_->memory.emplace_back(std::move(*made));
@@ -142,6 +143,21 @@ Result<void> Loading::open_map(const jit::MapDef& def, jit::BoundMap* bound) {
     jit::clear_fields(memory.data(), def);
   }
   return {};
+}
+
+// In full, though memory is used where a program writes. What a predecessor has left is there
+// already.
+Result<void> Loading::charge_map(const jit::MapDef& def) {
+  if (map_file_bytes(def) > kMaxMapBytes) return {};  // it won't be made
+  const uint64_t pages = map_file_bytes(def) >> kPageShift;
+  const uint64_t memory = jit::has_elements(def.kind) ? pages + pages / 2 : pages;
+  if (memory_) {
+    object_->memory_pages.grow_anyway(pages);
+    object_->broker_memory.grow_anyway(memory);
+    return {};
+  }
+  if (auto charged = object_->memory_pages.grow(pages); !charged) return charged;
+  return object_->broker_memory.grow(memory);
 }
 
 // Read-only bytes come from the object, always.

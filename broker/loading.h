@@ -29,6 +29,8 @@ class Loading {
           Memory memory = {})
       : arenas_(arenas), request_(request), account_(account), memory_(std::move(memory)) {
     object_->timers = timers;
+    object_->memory_pages = account.charge_anyway(Resource::pages, 0);
+    object_->broker_memory = account.memory().charge_anyway(Resource::pages, 0);
   }
   Loading(const Loading&) = delete;
   Loading& operator=(const Loading&) = delete;
@@ -48,6 +50,7 @@ class Loading {
 
  private:
   Result<void> open_map(const jit::MapDef& def, jit::BoundMap* bound);
+  Result<void> charge_map(const jit::MapDef& def);
   Result<MapMemory> map_memory(const jit::MapDef& def);
   Result<std::shared_ptr<Program>> build_program(size_t index);
   jit::Constants constants() const;

@@ -12,29 +12,25 @@
 
 namespace uarena::broker {
 
-namespace {
-
-uint64_t file_size(const jit::MapDef& def) {
+uint64_t map_file_bytes(const jit::MapDef& def) {
   const uint64_t bytes = def.kind == jit::MapKind::ringbuf ? jit::RingBuffer::file_bytes(def)
                                                            : jit::map_bytes(def, cpu_count());
   return round_up_to_page(bytes == 0 ? 1 : bytes);
 }
-
-}  // namespace
 
 unsigned cpu_count() { return static_cast<unsigned>(::get_nprocs_conf()); }
 
 Result<MapMemory> MapMemory::create(const jit::MapDef& def) {
   UARENA_ASSERT(def.initial.size() <= def.value_size, "map {}: {} initial bytes, value_size {}",
                 def.name, def.initial.size(), def.value_size);
-  if (file_size(def) > kMaxMapBytes)
-    return fail(E2BIG, "map {} needs {} bytes, allowed are {}", def.name, file_size(def),
+  if (map_file_bytes(def) > kMaxMapBytes)
+    return fail(E2BIG, "map {} needs {} bytes, allowed are {}", def.name, map_file_bytes(def),
                 kMaxMapBytes);
   MapMemory memory;
-  auto file = create_sealed_memfd("uarena" + def.name, file_size(def));
+  auto file = create_sealed_memfd("uarena" + def.name, map_file_bytes(def));
   if (!file) return std::unexpected(file.error());
   memory.file_ = std::move(*file);
-  if (auto mapped = memory.map(def, file_size(def)); !mapped)
+  if (auto mapped = memory.map(def, map_file_bytes(def)); !mapped)
     return std::unexpected(mapped.error());
   if (!def.initial.empty()) std::memcpy(memory.data(), def.initial.data(), def.initial.size());
   if (jit::is_read_only(def.kind) && ::mprotect(memory.data(), memory.map_.size(), PROT_READ) != 0)
@@ -43,13 +39,14 @@ Result<MapMemory> MapMemory::create(const jit::MapDef& def) {
 }
 
 Result<MapMemory> MapMemory::open_untrusted(const jit::MapDef& def, Fd fd) {
-  if (auto good = check_sealed_memfd_untrusted(fd.get(), file_size(def), "the memory of a map");
+  if (auto good =
+          check_sealed_memfd_untrusted(fd.get(), map_file_bytes(def), "the memory of a map");
       !good)
     return std::unexpected(good.error());
   MapMemory memory;
   memory.file_ = std::move(fd);
   memory.left_by_another_ = true;
-  if (auto mapped = memory.map(def, file_size(def)); !mapped)
+  if (auto mapped = memory.map(def, map_file_bytes(def)); !mapped)
     return std::unexpected(mapped.error());
   return memory;
 }

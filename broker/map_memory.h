@@ -16,6 +16,9 @@ namespace uarena::broker {
 // Of one map: what is made of it in the broker's own memory comes to about half as much again.
 inline constexpr uint64_t kMaxMapBytes = uint64_t{1} << 30;
 
+// What the file of a map takes, in whole pages; it is charged before it is made.
+uint64_t map_file_bytes(const jit::MapDef& def);
+
 // How many CPUs a per-CPU map has values for.
 unsigned cpu_count();
 

@@ -43,6 +43,8 @@ struct ObjectState {
   std::string name;
   std::shared_ptr<Arena> arena;  // null: the object has none
   std::deque<MapMemory> memory;  // behind all maps but the arena
+  Charge memory_pages;           // of all these
+  Charge broker_memory;          // with what the broker makes of them
   std::deque<std::unique_ptr<jit::Map>> elements;
   std::deque<jit::RingBuffer> rings;
   std::deque<jit::BoundMap> bound;  // one per Object::maps; addresses are in compiled code

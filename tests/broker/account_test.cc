@@ -103,6 +103,23 @@ TEST(Account, WhatIsBeyondALowerLimitStays) {
   EXPECT_FALSE(charge.grow(1));
 }
 
+TEST(Account, BeyondTheBrokersIsENOMEM) {
+  Account broker{Account::OfTheBroker{}};
+  broker.set_limits(limited(Resource::pages, 10));
+  Account user(1000, broker);
+  EXPECT_EQ(&user.memory(), &broker);
+  Charge charge = user.memory().charge(Resource::pages, 7).value();
+  const auto refused = charge.grow(4);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ENOMEM);
+  EXPECT_EQ(refused.error().why, Why::general);
+  EXPECT_EQ(refused.error().message,
+            "the broker may have 10 pages of memory for all users together: it has 7, and 4 more "
+            "were asked for");
+  EXPECT_EQ(user.used(Resource::pages), 0U);
+  EXPECT_TRUE(Account(5).memory().charge(Resource::pages, UINT64_MAX / 2)) << "without a limit";
+}
+
 // However many ask at once, together they never have more than the limit.
 TEST(Account, ThreadsShareTheLimit) {
   Account account(0);

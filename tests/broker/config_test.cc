@@ -45,6 +45,14 @@ TEST(Config, NothingIsAConfiguration) {
     EXPECT_TRUE(parse_config_untrusted(text, "x")) << text;
 }
 
+TEST(Config, TheBrokerAsAWhole) {
+  EXPECT_EQ(parse_config_untrusted("", "x")->pages_of_broker, std::nullopt);
+  EXPECT_EQ(parse_config_untrusted("[broker]\n", "x")->pages_of_broker, std::nullopt);
+  EXPECT_EQ(parse_config_untrusted("[broker]\npages = 7\n", "x")->pages_of_broker, 7U);
+  EXPECT_EQ(parse_config_untrusted("[broker]\npages = \"unlimited\"\n", "x")->pages_of_broker,
+            kUnlimited);
+}
+
 struct Wrong {
   const char* text;
   const char* message;  // a part of it
@@ -52,7 +60,10 @@ struct Wrong {
 
 TEST(Config, ErrorsNameTheLineAndWhatIsAllowed) {
   const Wrong cases[] = {
-      {"limit = 1\n", "x:1: 'limit' is unknown here, allowed are limits"},
+      {"limit = 1\n", "x:1: 'limit' is unknown here, allowed are broker, limits"},
+      {"broker = 1\n", "x:1: broker is a table"},
+      {"[broker]\narenas = 1\n", "x:2: 'arenas' is unknown here, allowed are pages"},
+      {"[broker]\npages = -1\n", "x:2: pages is a number from 0 on, or \"unlimited\""},
       {"\n\nlimits = 1\n", "x:3: limits is a table"},
       {"[limits]\n\nfish = 1\n",
        "x:3: 'fish' is unknown here, allowed are pages, arenas, programs, connections, "

@@ -1,24 +1,28 @@
-// A client's memory cgroup is full. A page is charged to the group of whoever makes it: served ones
-// to the broker's, those of direct arenas and of fault-around to the client's. So a client may have
-// more served pages than its limit; where it has to pay itself, the kernel ends it, never silently.
-// Nobody else is touched by that, and no page that was there is lost.
+// A memory cgroup is full: a client's, or the broker's. A page is charged to the group of whoever
+// makes it: served ones to the broker's, those of direct arenas and of fault-around to the
+// client's.
 //
-// The groups are children of this process's own, which needs the memory controller of cgroup v1: v2
-// has no limits below a group with processes in it.
+// So a client may have more served pages than its limit; where it has to pay itself, the kernel
+// ends it, never silently. And the broker denies pages before its own group is full
+// (memory_group.h), so that the kernel never has to choose. Nobody else is touched by either, and
+// no page that was there is lost.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sched.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <cstring>
 #include <fstream>
 #include <memory>
-#include <sstream>
+#include <optional>
+#include <string_view>
 
 #include "tests/parity/in_child.h"
 #include "tests/parity/touch.h"
 #include "tests/support/broker_process.h"
+#include "tests/support/memory_group.h"
+#include "tests/support/ways.h"
 #include "uarena.h"
 
 namespace uarena::testing {
@@ -27,54 +31,6 @@ namespace {
 constexpr uint32_t kPages = 8192;           // more than any limit here
 constexpr uint64_t kLimit = 16 << 20;       // of a client, which has a few MiB of its own
 constexpr unsigned kSecondsOfAClient = 60;  // then SIGALRM ends it
-
-// Where this process's memory controller is; "" without one of v1.
-std::string own_memory_group() {
-  std::ifstream groups("/proc/self/cgroup");
-  for (std::string line; std::getline(groups, line);) {
-    const size_t at = line.find(":memory:");
-    if (at == line.npos) continue;
-    const std::string path = "/sys/fs/cgroup/memory" + line.substr(at + strlen(":memory:"));
-    if (::access((path + "/memory.oom_control").c_str(), W_OK) == 0) return path;
-  }
-  return "";
-}
-
-class MemoryGroup {
- public:
-  MemoryGroup()
-      : path_(own_memory_group() + "/uarena-test-" + std::to_string(::getpid())),
-        made_(path_.front() == '/' && !own_memory_group().empty() &&
-              ::mkdir(path_.c_str(), 0755) == 0) {}
-  // Whoever was in it has ended, but perhaps only just.
-  ~MemoryGroup() {
-    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-    while (made_ && ::rmdir(path_.c_str()) != 0 && std::chrono::steady_clock::now() < end)
-      ::sched_yield();
-    EXPECT_NE(::access(path_.c_str(), F_OK), 0) << path_ << " stays";
-  }
-  MemoryGroup(const MemoryGroup&) = delete;
-
-  bool made() const { return made_; }
-  bool set(const char* file, uint64_t value) const {
-    std::ofstream out(path_ + "/" + file);
-    out << value << std::flush;
-    return out.good();
-  }
-  bool limit(uint64_t bytes) const { return set("memory.limit_in_bytes", bytes); }
-  // Without it whatever is no user's page fault gets ENOMEM.
-  bool without_killer() const { return set("memory.oom_control", 1); }
-  bool enter() const { return set("cgroup.procs", static_cast<uint64_t>(::getpid())); }
-  bool has_killed() const {
-    std::stringstream text;
-    text << std::ifstream(path_ + "/memory.oom_control").rdbuf();
-    return text.str().find("oom_kill 0") == std::string::npos;
-  }
-
- private:
-  std::string path_;
-  bool made_;
-};
 
 struct Close {
   void operator()(uarena_conn* conn) const { uarena_close(conn); }
@@ -189,6 +145,152 @@ TEST_F(ClientAtItsLimit, FaultAroundWithoutTheKillerBecomesSingleFaults) {
   EXPECT_EQ(touch_all(arena), 0);
   EXPECT_EQ(stat(conn, arena).pages_allocated, kPages);
   expect_nothing_lost(conn, arena);
+}
+
+// The broker's group: the pages of all clients, and its own memory.
+class BrokerAtItsLimit : public MemoryLimit {
+ protected:
+  static constexpr uint64_t kGroup = 48 << 20;
+  static constexpr size_t kStep = 256 << 10;
+  static constexpr uint64_t kRoom = kGroup / 2 / kPageSize;  // pages_beside_broker() of so little
+
+  void start(std::vector<std::string> arguments = {}) {
+    answered_as_usual();
+    ASSERT_TRUE(group_.limit(kGroup));
+    broker_.emplace(std::move(arguments), 0, group_.launcher());
+    ASSERT_TRUE(broker_->wait_for_log("event=memory.limited")) << broker_->log();
+    conn_ = connect(*broker_);
+    arena_ = create(conn_, "heap", UARENA_SERVED);
+    void* base = nullptr;
+    ASSERT_EQ(uarena_attach(conn_.get(), arena_.id, 0, &base), 0) << uarena_error();
+  }
+  // How many pages could be touched until one was denied.
+  uint64_t fill() {
+    for (uint64_t page = 0; page < kPages; ++page)
+      if (const auto signal = touch(page_of(arena_, page))) {
+        EXPECT_EQ(signal->si_signo, SIGSEGV);
+        EXPECT_EQ(signal->si_addr, pointer(page_of(arena_, page)));
+        return page;
+      }
+    return kPages;
+  }
+  void expect_full_and_in_order() {
+    const uarena_info now = stat(conn_, arena_);
+    EXPECT_EQ(now.pages_allocated, kRoom);
+    EXPECT_EQ(now.blocks, kRoom);
+    EXPECT_LT(group_.used(), kGroup);
+    // All others are still answered, and told what it is.
+    const Conn other = connect(*broker_);
+    EXPECT_EQ(uarena_alloc(other.get(), arena_.id, nullptr, 1, -1, 0), nullptr);
+    EXPECT_EQ(errno, ENOMEM);
+    EXPECT_THAT(uarena_error(), ::testing::HasSubstr("of memory for all users together"));
+    EXPECT_LT(uarena_prefault(other.get(), arena_.id, pointer(page_of(arena_, kRoom)), kPageSize),
+              0);
+    EXPECT_EQ(system_calls_alone(page_of(arena_, kPages - 2)), std::pair(EFAULT, EFAULT));
+  }
+  void expect_room_again() {
+    ASSERT_EQ(uarena_free(conn_.get(), arena_.id, pointer(page_of(arena_, 100)), 50), 0);
+    EXPECT_EQ(stat(conn_, arena_).blocks, kRoom - 50);
+    for (uint64_t page = 100; page < 150; ++page) EXPECT_FALSE(touch(page_of(arena_, page)));
+    EXPECT_TRUE(touch(page_of(arena_, kPages - 1)));
+  }
+
+  // The process that the keeper has started last.
+  pid_t kept_pid() {
+    constexpr std::string_view kKey = "event=keeper.broker_started pid=";
+    const std::string log = broker_->log();
+    const size_t at = log.rfind(kKey);
+    EXPECT_NE(at, log.npos);
+    return at == log.npos ? 0 : std::stoi(log.substr(at + kKey.size()));
+  }
+
+  std::optional<BrokerProcess> broker_;
+  Conn conn_;
+  uarena_info arena_{};
+};
+
+TEST_F(BrokerAtItsLimit, FaultsAreDeniedBefore) {
+  start();
+  EXPECT_EQ(fill(), kRoom);
+  expect_full_and_in_order();
+  EXPECT_TRUE(broker_->wait_for_log("event=memory.denied"));
+  EXPECT_FALSE(group_.has_killed());
+  expect_room_again();
+}
+
+// Nobody would be killed here: threads of the broker would sleep in page faults of their own.
+TEST_F(BrokerAtItsLimit, WithoutTheKillerNothingHangs) {
+  ASSERT_TRUE(group_.without_killer());
+  start();
+  EXPECT_EQ(fill(), kRoom);
+  expect_full_and_in_order();
+  expect_room_again();
+}
+
+TEST_F(BrokerAtItsLimit, ProgramsGetNullAndDirectArenasCountOnlyWhatIsMadeForThem) {
+  start();
+  const uarena_info direct = create(conn_, "direct", UARENA_DIRECT);
+  void* base = nullptr;
+  ASSERT_EQ(uarena_attach(conn_.get(), direct.id, 0, &base), 0) << uarena_error();
+  for (uint64_t page = 0; page < kPages; ++page) EXPECT_FALSE(touch(page_of(direct, page)));
+  EXPECT_EQ(fill(), kRoom) << "the client's own memory is no matter of the broker's group";
+  EXPECT_EQ(uarena_free(conn_.get(), direct.id, base, 64), 0);
+  EXPECT_EQ(uarena_alloc(conn_.get(), direct.id, nullptr, 64, -1, 0), nullptr);
+  EXPECT_EQ(errno, ENOMEM);
+  ASSERT_EQ(uarena_free(conn_.get(), arena_.id, pointer(page_of(arena_, 0)), 64), 0);
+  EXPECT_EQ(uarena_alloc(conn_.get(), direct.id, nullptr, 64, -1, 0), base) << uarena_error();
+  EXPECT_TRUE(touch(page_of(arena_, 0)));
+  EXPECT_EQ(uarena_free(conn_.get(), direct.id, base, 64), 0);
+  EXPECT_FALSE(touch(page_of(arena_, 0)));
+}
+
+// The successor finds the group as full as it was.
+TEST_F(BrokerAtItsLimit, ASuccessorGoesOn) {
+  start({"--keeper"});
+  EXPECT_EQ(fill(), kRoom);
+  ::kill(kept_pid(), SIGKILL);
+  ASSERT_TRUE(broker_->wait_for_log("event=daemon.took_over")) << broker_->log();
+  expect_full_and_in_order();
+  expect_room_again();
+}
+
+// Something else in the group takes all of it, and the kernel chooses the broker.
+TEST_F(BrokerAtItsLimit, KilledForWantOfMemoryItComesBack) {
+  start({"--keeper"});
+  for (uint64_t page = 0; page < 1000; ++page) ASSERT_FALSE(touch(page_of(arena_, page)));
+  std::ofstream("/proc/" + std::to_string(kept_pid()) + "/oom_score_adj") << 1000;
+  in_child([&] {  // it may be killed itself, when the broker was not enough
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    ::alarm(kSecondsOfAClient);
+    if (!group_.enter()) return 1;
+    for (uint64_t bytes = 0; bytes < kGroup && !group_.has_killed(); bytes += kStep)
+      std::memset(new char[kStep], 1, kStep);
+    return 0;
+  });
+  EXPECT_TRUE(group_.has_killed());
+  ASSERT_TRUE(broker_->wait_for_log("event=daemon.took_over")) << broker_->log();
+  EXPECT_EQ(stat(conn_, arena_).pages_allocated, 1000u);
+  EXPECT_EQ(fill(), kRoom);
+  expect_full_and_in_order();
+}
+
+// Who says more than there is gets what the kernel does then; the line of the log is his.
+TEST_F(BrokerAtItsLimit, AnAdministratorKnowsBetter) {
+  const TempDir dir;
+  const std::string file = dir.path() + "/uarenad.toml";
+  std::ofstream(file) << "[broker]\npages = 10\n";
+  answered_as_usual();
+  ASSERT_TRUE(group_.limit(kGroup));
+  broker_.emplace(std::vector<std::string>{"--config", file}, 0, group_.launcher());
+  conn_ = connect(*broker_);
+  arena_ = create(conn_, "heap", UARENA_SERVED);
+  void* base = nullptr;
+  ASSERT_EQ(uarena_attach(conn_.get(), arena_.id, 0, &base), 0) << uarena_error();
+  EXPECT_EQ(fill(), 10u);
+  std::ofstream(file) << "[broker]\npages = \"unlimited\"\n";
+  ::kill(broker_->pid(), SIGHUP);
+  ASSERT_TRUE(broker_->wait_for_log("event=config.in_force"));
+  EXPECT_FALSE(touch(page_of(arena_, 10)));
 }
 
 }  // namespace

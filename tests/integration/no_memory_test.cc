@@ -55,17 +55,6 @@ class Attached {
   void* base_ = nullptr;
 };
 
-// Of a process that ignores SIGSEGV; one that does not gets it, too, when the call is over.
-std::pair<int, int> system_calls_alone(uint64_t address) {
-  struct sigaction ignore{};
-  struct sigaction before{};
-  ignore.sa_handler = SIG_IGN;
-  ::sigaction(SIGSEGV, &ignore, &before);
-  const auto errors = system_calls(address);
-  ::sigaction(SIGSEGV, &before, nullptr);
-  return errors;
-}
-
 class NoMemory : public ::testing::Test {
  protected:
   NoMemory() { answered_as_usual(); }

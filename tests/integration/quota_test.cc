@@ -137,6 +137,18 @@ TEST_F(Quota, ArenasProgramsAndConnections) {
   EXPECT_EQ(create(conn, "b", 64, &info), 0) << uarena_error();
 }
 
+TEST_F(Quota, MapsOfProgramsArePages) {
+  start("[limits]\npages = 2\n");
+  const Conn conn = connect();
+  std::array<uarena_prog, 16> programs{};
+  const std::string path = std::string(UARENA_BPF_DIR) + "/kept_maps.bpf.o";
+  expect_quota(uarena_prog_load(conn.get(), path.c_str(), 0, programs.data(), programs.size()),
+               "may have 2 pages");
+  reload("[limits]\npages = 100000\n", "event=config.in_force");
+  EXPECT_GT(uarena_prog_load(conn.get(), path.c_str(), 0, programs.data(), programs.size()), 0)
+      << uarena_error();
+}
+
 TEST_F(Quota, OfOneUserIsNobodyElses) {
   start("[limits.user.65534]\narenas = 0\n");
   const Conn conn = connect();

@@ -60,6 +60,17 @@ inline std::pair<int, int> system_calls(uint64_t address) {
   return {written, read};
 }
 
+// Of a process that ignores SIGSEGV; one that does not gets it, too, when the call is over.
+inline std::pair<int, int> system_calls_alone(uint64_t address) {
+  struct sigaction ignore{};
+  struct sigaction before{};
+  ignore.sa_handler = SIG_IGN;
+  ::sigaction(SIGSEGV, &ignore, &before);
+  const auto errors = system_calls(address);
+  ::sigaction(SIGSEGV, &before, nullptr);
+  return errors;
+}
+
 // Whether this process has something at the address.
 inline bool mapped(uint64_t address) {
   unsigned char resident;
