@@ -4,6 +4,7 @@
 
 #include <unistd.h>
 
+#include "ipc/base/clock.h"
 #include "ipc/base/log.h"
 
 namespace uarena::broker {
@@ -30,15 +31,20 @@ Result<void> Account::take(Resource resource, uint64_t amount) {
   return {};
 }
 
+void Account::note_denied(Resource resource, uint64_t asked, uint64_t used, uint64_t limit) {
+  const auto n = static_cast<size_t>(resource);
+  if (denied_[n].fetch_add(1, std::memory_order_relaxed) != 0) return;
+  log(LogLevel::warning, of_the_broker() ? "memory.denied" : "quota.denied",
+      {{"uid", uid_},
+       {"resource", kResourceNames[n]},
+       {"asked", asked},
+       {"used", used},
+       {"limit", limit}});
+}
+
 Error Account::refuse(Resource resource, uint64_t amount, uint64_t used, uint64_t limit) {
   const auto n = static_cast<size_t>(resource);
-  if (denied_[n].fetch_add(1, std::memory_order_relaxed) == 0)
-    log(LogLevel::warning, of_the_broker() ? "memory.denied" : "quota.denied",
-        {{"uid", uid_},
-         {"resource", kResourceNames[n]},
-         {"asked", amount},
-         {"used", used},
-         {"limit", limit}});
+  note_denied(resource, amount, used, limit);
   if (of_the_broker())
     return {ENOMEM, fmt::format("the broker may have {} {} of memory for all users together: it "
                                 "has {}, and {} more were asked for",
@@ -47,6 +53,26 @@ Error Account::refuse(Resource resource, uint64_t amount, uint64_t used, uint64_
           fmt::format("uid {} may have {} {}: it has {}, and {} more were asked for", uid_, limit,
                       kResourceNames[n], used, amount),
           Why::quota};
+}
+
+Result<void> Account::may_run() {
+  const uint64_t limit = this->limit(Resource::cpu_ms);
+  if (limit == kUnlimited) return {};
+  const uint64_t used = this->used(Resource::cpu_ms);
+  if (used < limit) return {};
+  note_denied(Resource::cpu_ms, 1, used, limit);
+  return fail(Why::quota, EDQUOT,
+              "programs of uid {} may take {} ms of CPU time per second: they took {} per second "
+              "in the last {} s, and more was asked for",
+              uid_, limit, used, CpuMeter::kWindowSeconds);
+}
+
+void Account::ran(uint64_t cpu_ns) { cpu_.add(cpu_ns, clock_ns(CLOCK_MONOTONIC)); }
+
+uint64_t Account::used(Resource resource) const {
+  if (resource != Resource::cpu_ms) return read(used_, resource);
+  constexpr uint64_t kNsPerMs = 1'000'000;
+  return cpu_.ns_per_second(clock_ns(CLOCK_MONOTONIC)) / kNsPerMs;
 }
 
 Result<Charge> Account::charge(Resource resource, uint64_t amount) {

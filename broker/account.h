@@ -16,7 +16,9 @@
 #include <utility>
 #include <vector>
 
+#include "broker/cpu_meter.h"
 #include "broker/limits.h"
+#include "ipc/base/clock.h"
 #include "ipc/base/result.h"
 
 namespace uarena::broker {
@@ -73,7 +75,12 @@ class Account {
   // What is there already and must not be lost, whatever the limit is.
   Charge charge_anyway(Resource resource, uint64_t amount);
 
-  uint64_t used(Resource resource) const { return read(used_, resource); }
+  // Programs of this uid may begin to run: what they took lately is below the limit. EDQUOT.
+  Result<void> may_run();
+  // They have run for so long, in CPU time.
+  void ran(uint64_t cpu_ns);
+
+  uint64_t used(Resource resource) const;
   uint64_t limit(Resource resource) const { return read(limits_, resource); }
   uint64_t denied(Resource resource) const { return read(denied_, resource); }  // charges
   uint32_t uid() const { return uid_; }
@@ -92,6 +99,7 @@ class Account {
   static uint64_t read(const Counts& counts, Resource resource) {
     return counts[static_cast<size_t>(resource)].load(std::memory_order_relaxed);
   }
+  void note_denied(Resource resource, uint64_t asked, uint64_t used, uint64_t limit);
   Result<void> take(Resource resource, uint64_t amount);
   Error refuse(Resource resource, uint64_t amount, uint64_t used, uint64_t limit);
   bool of_the_broker() const { return memory_ == this; }
@@ -102,8 +110,23 @@ class Account {
   Counts used_{};
   Counts limits_;
   Counts denied_{};
+  CpuMeter cpu_;
   mutable std::mutex lock_;
   std::vector<gid_t> groups_;
+};
+
+// Charges the CPU time that this thread takes while it lives.
+class CpuCharge {
+ public:
+  explicit CpuCharge(Account& account)
+      : account_(account), begun_ns_(clock_ns(CLOCK_THREAD_CPUTIME_ID)) {}
+  ~CpuCharge() { account_.ran(clock_ns(CLOCK_THREAD_CPUTIME_ID) - begun_ns_); }
+  CpuCharge(const CpuCharge&) = delete;
+  CpuCharge& operator=(const CpuCharge&) = delete;
+
+ private:
+  Account& account_;
+  const uint64_t begun_ns_;
 };
 
 }  // namespace uarena::broker

@@ -12,14 +12,27 @@
 #include <span>
 #include <string_view>
 
+#include "ipc/resource_names.h"
+
 namespace uarena::broker {
 
-enum class Resource { pages, arenas, programs, connections, descriptors, count };
+// In the order of enum uarena_resource. Pending faults are page faults that the broker has read and
+// not answered; CPU time is that of programs, in milliseconds per second: it is measured when it is
+// over (Account::may_run), all others are charged before.
+enum class Resource {
+  pages,
+  arenas,
+  programs,
+  connections,
+  descriptors,
+  pending_faults,
+  cpu_ms,
+  count
+};
 
 inline constexpr size_t kResources = static_cast<size_t>(Resource::count);
-// As configuration, messages and `uarena daemon status` call them.
-inline constexpr std::array<std::string_view, kResources> kResourceNames = {
-    "pages", "arenas", "programs", "connections", "descriptors"};
+using ipc::kResourceNames;
+static_assert(kResources == kResourceNames.size());
 
 inline constexpr uint64_t kUnlimited = UINT64_MAX;
 

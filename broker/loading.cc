@@ -202,6 +202,7 @@ Result<std::shared_ptr<Program>> Loading::build_program(size_t index) {
   program->section = def.section;
   program->type = jit::program_type_of(def.section).value_or(jit::ProgramType::syscall);
   program->owner_uid = account_.uid();
+  program->account = &account_;
   program->insns = static_cast<uint32_t>(fixed.insns().size());
   program->ctx_size = fixed.ctx_size();
   program->object = object_;

@@ -66,6 +66,7 @@ struct Program {
   std::string section;
   jit::ProgramType type = jit::ProgramType::syscall;
   uint32_t owner_uid = 0;
+  Account* account = nullptr;  // the owner's
   uint32_t insns = 0;
   uint32_t ctx_size = 0;
   std::shared_ptr<ObjectState> object;  // destroyed after `executable`

@@ -166,6 +166,9 @@ Result<Record> RunRequests::load(RunChannel& channel, Request& request, Fd* log_
   RunClient& client = *channel.client;
   if (client.load_refusal) return std::unexpected(*client.load_refusal);
   const auto& body = std::get<uarena_prog_load>(request.body);
+  Account& account = accounts_.of(client.uid);
+  if (auto allowed = account.may_run(); !allowed) return std::unexpected(allowed.error());
+  const CpuCharge cpu(account);
   auto bytes = read_object_untrusted(request.fds.at(0).get());
   if (!bytes) return std::unexpected(bytes.error());
   LoadRequest load;
@@ -175,7 +178,7 @@ Result<Record> RunRequests::load(RunChannel& channel, Request& request, Fd* log_
   load.mode = (body.flags & UARENA_LOAD_INTERPRET) != 0 ? jit::Mode::interpret : jit::Mode::compile;
   load.cancelled = &client.gone;
   load.before_commit = [&] { begin(channel, request); };
-  auto loaded = programs_.load(*bytes, load, accounts_.of(client.uid));
+  auto loaded = programs_.load(*bytes, load, account);
   if (!loaded) {
     log(LogLevel::info, "prog.rejected",
         {{"client", client.client_id},
@@ -223,6 +226,9 @@ Result<Record> RunRequests::run(RunChannel& channel, Request& request) {
   const auto& body = std::get<uarena_prog_run>(request.body);
   const auto program = programs_.find(body.prog_id);
   if (!program) return fail(Why::not_found, ENOENT, "there is no program with id {}", body.prog_id);
+  Account& account = accounts_.of(channel.client->uid);
+  if (auto allowed = account.may_run(); !allowed) return std::unexpected(allowed.error());
+  const CpuCharge cpu(account);
   channel.cpu = static_cast<int>(body.cpu) - 1;
   begin(channel, request, program->id);
   const auto payload = std::span(request.payload);

@@ -107,6 +107,8 @@ Result<std::optional<Record>> Session::carry_out(Request& request, Time now) {
       return client_list(request);
     case UARENA_MSG_STATUS:
       return status(request);
+    case UARENA_MSG_ACCOUNT_LIST:
+      return account_list(request);
     case UARENA_MSG_ARENA_STATS:
       return arena_stats(request);
     case UARENA_MSG_CLIENT_STATS:

@@ -65,6 +65,15 @@ struct SessionCharges {
   Charge descriptors;
 };
 
+// What an attachment is charged for, from ATTACH to its end.
+struct AttachmentCharges {
+  static Result<AttachmentCharges> take(Account& account, const Arena& arena);
+  static AttachmentCharges take_anyway(Account& account, const Arena& arena);
+
+  Charge descriptor;      // the userfaultfd, or what stands for it
+  Charge pending_faults;  // as many as may be read of it at a time
+};
+
 class Session {
  public:
   using Time = ipc::Handshake::Time;
@@ -129,7 +138,7 @@ class Session {
     bool full = false;
     std::optional<Exact> exact;
     EstateHold kept;  // the userfaultfd, or what stands for it
-    Charge descriptor;
+    AttachmentCharges charges;
   };
   struct Arming;
   struct Armed {
@@ -175,6 +184,7 @@ class Session {
   Result<ipc::Record> prog_list(ipc::Request& request);
   Result<ipc::Record> client_list(ipc::Request& request);
   Result<ipc::Record> status(ipc::Request& request);
+  Result<ipc::Record> account_list(ipc::Request& request);
   Result<ipc::Record> arena_stats(ipc::Request& request);
   Result<ipc::Record> client_stats(ipc::Request& request);
 

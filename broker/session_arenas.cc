@@ -104,6 +104,26 @@ Result<void> Session::check_exact(const Arena& arena) {
   return {};
 }
 
+namespace {
+
+// Where clients' faults are direct, nobody reads any.
+uint64_t most_pending(const Arena& arena) { return arena.direct() ? 0 : uffd::EventReader::kBatch; }
+
+}  // namespace
+
+Result<AttachmentCharges> AttachmentCharges::take(Account& account, const Arena& arena) {
+  auto descriptor = account.charge(Resource::descriptors, 1);
+  if (!descriptor) return std::unexpected(descriptor.error());
+  auto pending = account.charge(Resource::pending_faults, most_pending(arena));
+  if (!pending) return std::unexpected(pending.error());
+  return AttachmentCharges{std::move(*descriptor), std::move(*pending)};
+}
+
+AttachmentCharges AttachmentCharges::take_anyway(Account& account, const Arena& arena) {
+  return {account.charge_anyway(Resource::descriptors, 1),
+          account.charge_anyway(Resource::pending_faults, most_pending(arena))};
+}
+
 Result<Record> Session::attach(Request& request, Time now) {
   const auto& body = std::get<uarena_attach>(request.body);
   auto arena = services_.arenas.find(body.arena_id);
@@ -121,10 +141,10 @@ Result<Record> Session::attach(Request& request, Time now) {
   if (auto mappable = check_mappable(arena->user_vm_start(), arena->size()); !mappable)
     return std::unexpected(mappable.error());
   uarena_arena_reply reply{};
-  auto charge = services_.accounts.of(peer_.uid).charge(Resource::descriptors, 1);
-  if (!charge) return std::unexpected(charge.error());
+  auto charges = AttachmentCharges::take(services_.accounts.of(peer_.uid), *arena);
+  if (!charges) return std::unexpected(charges.error());
   Attachment attachment;
-  attachment.descriptor = std::move(*charge);
+  attachment.charges = std::move(*charges);
   attachment.arena = arena;
   attachment.use = services_.arenas.use(arena, ArenaUse::Kind::client);
   if (!attachment.use)

@@ -1,5 +1,7 @@
 // The requests that only look: programs, clients, the broker itself. They read counters and
 // published copies, and make no one wait.
+#include <unistd.h>
+
 #include "broker/session.h"
 #include "broker/wire_lists.h"
 #include "broker/wire_records.h"
@@ -26,6 +28,20 @@ Result<Record> Session::client_list(Request& request) {
 
 Result<Record> Session::status(Request& request) {
   return ipc::make_reply(request.type, request.seq, services_.status());
+}
+
+// What others have is for those to see who set their limits.
+Result<Record> Session::account_list(Request& request) {
+  const uint64_t after = std::get<uarena_list>(request.body).after;
+  const bool sees_all = peer_.uid == 0 || peer_.uid == ::geteuid();
+  std::vector<uarena_account_info> records;
+  services_.accounts.for_each([&](const Account& account) {
+    const uarena_account_info info = to_wire(account, uint64_t{account.uid()} + 1);
+    if (info.id > after && (sees_all || account.uid() == peer_.uid)) records.push_back(info);
+  });
+  if (UARENA_ACCOUNT_BROKER > after)
+    records.push_back(to_wire(services_.accounts.memory(), UARENA_ACCOUNT_BROKER));
+  return make_list_reply(request, records);
 }
 
 Result<Record> Session::arena_stats(Request& request) {

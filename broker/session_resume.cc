@@ -23,7 +23,7 @@ void Session::resume(EstateHold kept) {
 Result<void> Session::resume_attachment(std::shared_ptr<Arena> arena, Fd fd, EstateHold kept,
                                         KeptGuards guards) {
   Attachment attachment;
-  attachment.descriptor = services_.accounts.of(peer_.uid).charge_anyway(Resource::descriptors, 1);
+  attachment.charges = AttachmentCharges::take_anyway(services_.accounts.of(peer_.uid), *arena);
   attachment.use = services_.arenas.use(arena, ArenaUse::Kind::client);
   UARENA_ASSERT(attachment.use, "arena {} is not registered", arena->id());
   attachment.counters = std::make_shared<uffd::FaultCounters>();
@@ -141,7 +141,8 @@ void Session::pick_up_attach(const Request& request) {
   Attachment attachment;
   attachment.arena = services_.arenas.find(id);
   if (!attachment.arena) return;
-  attachment.descriptor = services_.accounts.of(peer_.uid).charge_anyway(Resource::descriptors, 1);
+  attachment.charges =
+      AttachmentCharges::take_anyway(services_.accounts.of(peer_.uid), *attachment.arena);
   attachment.use = services_.arenas.use(attachment.arena, ArenaUse::Kind::client);
   if (!attachment.use) return;
   attachments_.insert_or_assign(id, std::move(attachment));

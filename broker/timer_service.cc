@@ -22,6 +22,7 @@ constexpr uint64_t kMaxClocks = 16;  // MAX_CLOCKS of the kernel: flags of bpf_t
 constexpr uint64_t kAbsolute = 1;    // BPF_F_TIMER_ABS
 constexpr uint64_t kCpuPin = 2;      // BPF_F_TIMER_CPU_PIN
 constexpr int64_t kNever = INT64_MAX;
+constexpr int64_t kPostponedNs = 100'000'000;  // a hundredth of the time that a limit is meant over
 constexpr auto kLook = std::chrono::milliseconds(10);  // who waits looks at its run's limit
 
 // A timer's 16 bytes. All zeros: not initialised.
@@ -277,9 +278,23 @@ std::optional<std::pair<std::byte*, TimerService::Armed>> TimerService::take_due
   return found;
 }
 
+// Its owner's programs have had their CPU time for now. Cancelled or started anew meanwhile, it is
+// whoever did that who decides.
+void TimerService::postpone(std::byte* timer, Armed armed) {
+  const std::lock_guard guard(lock_);
+  if (armed_.contains(timer) || cell_of(timer).program == 0) return;
+  armed.due_ns = now_ns(kClockIds[armed.clock]) + kPostponedNs;
+  Queue& queue = queues_[armed.clock];
+  queue.order.emplace(armed.due_ns, timer);
+  armed_.emplace(timer, std::move(armed));
+  set_clock(queue);
+}
+
 void TimerService::fire(std::byte* timer, const Armed& armed) {
   const std::shared_ptr<const Program> program = armed.program.lock();
   if (!program || program->unloaded) return;
+  if (!program->account->may_run()) return postpone(timer, armed);
+  const CpuCharge cpu(*program->account);
   const jit::BoundMap& map = *armed.map;
   uint32_t offset = 0;
   for (const jit::MapField& field : map.fields)

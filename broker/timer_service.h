@@ -70,6 +70,7 @@ class TimerService final : public jit::Timers {
   bool wait_for_timers();
   std::optional<std::pair<std::byte*, Armed>> take_due();
   void fire(std::byte* timer, const Armed& armed);
+  void postpone(std::byte* timer, Armed armed);
 
   mutable std::mutex lock_;
   std::condition_variable idle_;  // no callback runs, or the thread has ended

@@ -110,6 +110,18 @@ uarena_prog_info to_wire(const Program& program) {
   return info;
 }
 
+uarena_account_info to_wire(const Account& account, uint64_t id) {
+  static_assert(kUnlimited == UINT64_MAX);
+  uarena_account_info info{};
+  info.id = id;
+  info.uid = account.uid();
+  for (size_t n = 0; n < kResources; ++n) {
+    const auto resource = static_cast<Resource>(n);
+    info.of[n] = {account.used(resource), account.limit(resource), account.denied(resource)};
+  }
+  return info;
+}
+
 uarena_map_info to_wire(const MapInfo& map) {
   uarena_map_info info{};
   info.id = map.id;

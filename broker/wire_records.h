@@ -3,6 +3,7 @@
 
 #include "broker/program.h"
 #include "ipc/abi.h"
+#include "ipc/abi_accounts.h"
 #include "ipc/abi_faults.h"
 #include "ipc/codec.h"
 
@@ -13,6 +14,7 @@ uarena_fault_stats to_wire(const uffd::FaultSummary& faults);
 uarena_traced_fault to_wire(const uffd::TracedFault& fault);
 uarena_prog_info to_wire(const Program& program);
 uarena_map_info to_wire(const MapInfo& map);
+uarena_account_info to_wire(const Account& account, uint64_t id);
 
 // Fills in the fields of that name, which several structs have.
 template <typename T>

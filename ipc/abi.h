@@ -17,7 +17,8 @@
  * Two kinds of socket speak this format. The control connection (the socket that one connects to)
  * takes everything that is quick; the run channel (a descriptor that RUN_CHANNEL returns) takes
  * what may take its time: load and run of programs, allocation, freeing, reserving, prefaulting.
- * Each message below says where it is taken. What asks about page faults is in abi_faults.h.
+ * Each message below says where it is taken. What asks about page faults is in abi_faults.h,
+ * about limits in abi_accounts.h.
  */
 #pragma once
 
@@ -60,7 +61,8 @@ enum uarena_msg_type {
   UARENA_MSG_ARENA_STATS = 23,  /* control */
   UARENA_MSG_CLIENT_STATS = 24, /* control */
   UARENA_MSG_FAULT_TRACE = 25,  /* run */
-  UARENA_MSG_TYPES = 26,
+  UARENA_MSG_ACCOUNT_LIST = 26, /* control */
+  UARENA_MSG_TYPES = 27,
 };
 #define UARENA_REPLY 0x8000u
 
@@ -171,8 +173,8 @@ struct uarena_arena_ref {
   uint64_t id;
 };
 
-/* ARENA_LIST, PROG_LIST, CLIENT_LIST: the objects with ids above `after`, as many as fit a record.
- */
+/* ARENA_LIST, PROG_LIST, CLIENT_LIST, ACCOUNT_LIST: the objects with ids above `after`, as many as
+ * fit a record. */
 struct uarena_list {
   struct uarena_msg msg;
   uint64_t after;

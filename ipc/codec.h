@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "ipc/abi.h"
+#include "ipc/abi_accounts.h"
 #include "ipc/abi_faults.h"
 #include "ipc/message_table.h"
 #include "ipc/request_fields.h"
@@ -140,6 +141,8 @@ template <>
 inline constexpr uint32_t kSizeV1<uarena_map_info> = UARENA_MAP_INFO_SIZE_V1;
 template <>
 inline constexpr uint32_t kSizeV1<uarena_client_info> = UARENA_CLIENT_INFO_SIZE_V1;
+template <>
+inline constexpr uint32_t kSizeV1<uarena_account_info> = UARENA_ACCOUNT_INFO_SIZE_V1;
 template <>
 inline constexpr uint32_t kSizeV1<uarena_page_extent> = UARENA_PAGE_EXTENT_SIZE_V1;
 template <>

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "ipc/abi.h"
+#include "ipc/abi_accounts.h"
 #include "ipc/abi_faults.h"
 
 namespace uarena::ipc {
@@ -52,6 +53,7 @@ constexpr std::array<MessageRule, UARENA_MSG_TYPES> kRules = [] {
   r[UARENA_MSG_ARENA_STATS]  = row<uarena_arena_ref,    uarena_arena_stats_reply> ("ARENA_STATS",  control, UARENA_ARENA_REF_SIZE_V1,    0, name_unless_id);
   r[UARENA_MSG_CLIENT_STATS] = row<uarena_client_stats, uarena_client_stats_reply>("CLIENT_STATS", control, UARENA_CLIENT_STATS_SIZE_V1, 0, none, 0, 0, true);
   r[UARENA_MSG_FAULT_TRACE]  = row<uarena_fault_trace,  uarena_fault_trace_reply> ("FAULT_TRACE",  run,     UARENA_FAULT_TRACE_SIZE_V1,  0, none, 0, 0, true);
+  r[UARENA_MSG_ACCOUNT_LIST] = row<uarena_list,         uarena_list_reply>     ("ACCOUNT_LIST", control, UARENA_LIST_SIZE_V1,         0, none, 0, 0, true);
   return r;
 }();
 // clang-format on

@@ -119,6 +119,7 @@ Result<RequestBody> parse_request_fields_untrusted(uint16_t type,
     case UARENA_MSG_ARENA_LIST:
     case UARENA_MSG_PROG_LIST:
     case UARENA_MSG_CLIENT_LIST:
+    case UARENA_MSG_ACCOUNT_LIST:
       return parse<uarena_list>(type, fixed);
     case UARENA_MSG_ATTACH:
       return parse<uarena_attach>(type, fixed);

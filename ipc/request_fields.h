@@ -11,6 +11,7 @@
 #include <variant>
 
 #include "ipc/abi.h"
+#include "ipc/abi_accounts.h"
 #include "ipc/abi_faults.h"
 #include "ipc/base/result.h"
 

@@ -286,6 +286,10 @@ Result<std::vector<uarena_client_info>> Inspector::clients(uint64_t arena_id) {
   return list<uarena_client_info>(*link_, UARENA_MSG_CLIENT_LIST, arena_id);
 }
 
+Result<std::vector<uarena_account_info>> Inspector::accounts() {
+  return list<uarena_account_info>(*link_, UARENA_MSG_ACCOUNT_LIST);
+}
+
 Result<Inspector::ClientStats> Inspector::client_stats(uint64_t client_id) {
   ClientStats stats{};
   uarena_client_stats request{};

@@ -115,6 +115,8 @@ class Inspector {
   };
   Result<ClientStats> client_stats(uint64_t client_id);
   Result<uarena_status_reply> status();
+  // Users with their limits and what they have; the broker's own record comes last.
+  Result<std::vector<uarena_account_info>> accounts();
 
  private:
   std::unique_ptr<BrokerLink> link_;

@@ -120,6 +120,56 @@ TEST(Account, BeyondTheBrokersIsENOMEM) {
   EXPECT_TRUE(Account(5).memory().charge(Resource::pages, UINT64_MAX / 2)) << "without a limit";
 }
 
+// Times are given: 1,000 s after the clock began.
+TEST(CpuMeter, CountsTheLastTenSeconds) {
+  constexpr uint64_t kSecond = CpuMeter::kNsPerSecond;
+  const uint64_t begin = 1000 * kSecond;
+  CpuMeter meter;
+  EXPECT_EQ(meter.ns_per_second(begin), 0U);
+  meter.add(5'000'000, begin);
+  meter.add(5'000'000, begin + kSecond / 2);
+  EXPECT_EQ(meter.ns_per_second(begin + kSecond), 1'000'000U);
+  meter.add(20'000'000, begin + 9 * kSecond);
+  EXPECT_EQ(meter.ns_per_second(begin + 9 * kSecond), 3'000'000U);
+  EXPECT_EQ(meter.ns_per_second(begin + 10 * kSecond), 2'000'000U) << "the first second is over";
+  meter.add(1'000'000, begin + 10 * kSecond);
+  EXPECT_EQ(meter.ns_per_second(begin + 18 * kSecond), 2'100'000U);
+  EXPECT_EQ(meter.ns_per_second(begin + 19 * kSecond), 100'000U);
+  EXPECT_EQ(meter.ns_per_second(begin + 1000 * kSecond), 0U);
+}
+
+TEST(Account, CpuTimeIsMeasuredAfterwards) {
+  Account account(1000);
+  EXPECT_TRUE(account.may_run());
+  account.ran(3'000'000'000);
+  EXPECT_EQ(account.used(Resource::cpu_ms), 300U);
+  EXPECT_TRUE(account.may_run()) << "without a limit";
+  account.set_limits(limited(Resource::cpu_ms, 301));
+  EXPECT_TRUE(account.may_run());
+  account.ran(100'000'000);
+  const auto refused = account.may_run();
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, EDQUOT);
+  EXPECT_EQ(refused.error().why, Why::quota);
+  EXPECT_EQ(refused.error().message,
+            "programs of uid 1000 may take 301 ms of CPU time per second: they took 310 per second "
+            "in the last 10 s, and more was asked for");
+  EXPECT_EQ(account.denied(Resource::cpu_ms), 1U);
+  Account nothing(5);
+  nothing.set_limits(limited(Resource::cpu_ms, 0));
+  EXPECT_FALSE(nothing.may_run());
+}
+
+TEST(Account, AThreadsCpuTimeIsCharged) {
+  Account account(1000);
+  {
+    const CpuCharge charge(account);
+    const uint64_t begin = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+    while (clock_ns(CLOCK_THREAD_CPUTIME_ID) - begin < 20'000'000) continue;
+  }
+  EXPECT_GE(account.used(Resource::cpu_ms), 2U);
+}
+
 // However many ask at once, together they never have more than the limit.
 TEST(Account, ThreadsShareTheLimit) {
   Account account(0);

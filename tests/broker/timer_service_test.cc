@@ -80,6 +80,23 @@ TEST_F(TimerServiceTest, NoneIsMadeWhenTheObjectIsUnloaded) {
   EXPECT_EQ(ask(TIMER_INIT, CLOCK_MONOTONIC).result, -EPERM);
 }
 
+// A timer is no way around the limit of its owner's CPU time: it fires when there is some again.
+TEST_F(TimerServiceTest, ItIsPostponedWhileItsOwnerHasNoCpuTime) {
+  Amounts amounts;
+  amounts.fill(kUnlimited);
+  amounts[static_cast<size_t>(Resource::cpu_ms)] = 0;
+  account_.set_limits(amounts);
+  arm(0, 1);
+  const auto limit = steady_clock::now() + seconds(20);
+  while (account_.denied(Resource::cpu_ms) < 2 && steady_clock::now() < limit)
+    std::this_thread::yield();
+  EXPECT_EQ(ask(TIMER_LOOK).fired, 0u);
+  amounts.fill(kUnlimited);
+  account_.set_limits(amounts);
+  while (ask(TIMER_LOOK).fired == 0 && steady_clock::now() < limit) std::this_thread::yield();
+  EXPECT_EQ(ask(TIMER_LOOK).fired, 1u);
+}
+
 // What is armed holds neither the program nor its object.
 TEST_F(TimerServiceTest, AnArmedTimerHoldsNothing) {
   arm(0, kHour);

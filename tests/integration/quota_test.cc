@@ -137,6 +137,72 @@ TEST_F(Quota, ArenasProgramsAndConnections) {
   EXPECT_EQ(create(conn, "b", 64, &info), 0) << uarena_error();
 }
 
+// Each attachment may have 64 at a time.
+TEST_F(Quota, PendingFaults) {
+  answered_as_usual();
+  start("[limits]\npending_faults = 128\n");
+  const Conn conn = connect();
+  std::array<uarena_info, 3> infos{};
+  for (size_t n = 0; n < infos.size(); ++n)
+    ASSERT_EQ(create(conn, "a" + std::to_string(n), 64, &infos[n]), 0) << uarena_error();
+  void* base = nullptr;
+  EXPECT_EQ(uarena_attach(conn.get(), infos[0].id, 0, &base), 0) << uarena_error();
+  EXPECT_EQ(uarena_attach(conn.get(), infos[1].id, 0, &base), 0) << uarena_error();
+  expect_quota(uarena_attach(conn.get(), infos[2].id, 0, &base),
+               "may have 128 pending_faults: it has 128, and 64 more were asked for");
+  EXPECT_EQ(uarena_detach(conn.get(), infos[0].id), 0);
+  EXPECT_EQ(uarena_attach(conn.get(), infos[2].id, 0, &base), 0) << uarena_error();
+}
+
+TEST_F(Quota, CpuTimeOfPrograms) {
+  start("[limits]\ncpu_ms = 0\n");
+  const Conn conn = connect();
+  std::array<uarena_prog, 16> programs{};
+  const std::string path = std::string(UARENA_BPF_DIR) + "/kept_maps.bpf.o";
+  const auto load = [&] {
+    return uarena_prog_load(conn.get(), path.c_str(), 0, programs.data(), programs.size());
+  };
+  expect_quota(load(), "may take 0 ms of CPU time per second");
+  reload("[limits]\ncpu_ms = \"unlimited\"\n", "event=config.in_force");
+  ASSERT_GT(load(), 0) << uarena_error();
+  std::vector<char> context(programs[0].ctx_size);
+  int32_t retval = 0;
+  const auto run = [&] {
+    return uarena_prog_run(conn.get(), programs[0].id, context.data(), context.size(), &retval,
+                           nullptr);
+  };
+  ASSERT_EQ(run(), 0) << uarena_error();
+  reload("[limits]\ncpu_ms = 1\n", "event=config.in_force");
+  // Loading took some already; more than 10 ms in the last 10 s is soon there.
+  int error = 0;
+  for (int n = 0; n < 100'000 && error == 0; ++n) error = run();
+  expect_quota(error, "may take 1 ms of CPU time per second");
+}
+
+// What is in use, and what was refused, as the command shows it to whoever may see it.
+TEST_F(Quota, StatusShowsUseAndLimits) {
+  start("[limits]\narenas = 1\n[limits.user.65534]\narenas = 0\n");
+  const Conn conn = connect();
+  uarena_info info{};
+  ASSERT_EQ(create(conn, "a", 64, &info), 0) << uarena_error();
+  EXPECT_NE(create(conn, "b", 64, &info), 0);
+  const auto status = [this](uid_t uid) {
+    const RunOutput output = run_command(
+        {std::string(UARENA_BIN_DIR) + "/uarena", "-s", broker_->socket(), "daemon", "status"}, "",
+        uid);
+    EXPECT_EQ(output.exit_code(), 0) << output.err;
+    return output.out;
+  };
+  using ::testing::ContainsRegex;
+  using ::testing::Not;
+  EXPECT_THAT(status(kNobody), ContainsRegex("65534  arenas +0 +0 +0\n"));
+  EXPECT_THAT(status(kNobody), Not(ContainsRegex("\n +0  arenas")));
+  const std::string all = status(0);
+  EXPECT_THAT(all, ContainsRegex("\n +0  arenas +1 +1 +1\n"));
+  EXPECT_THAT(all, ContainsRegex("65534  arenas +0 +0 +0\n"));
+  EXPECT_THAT(all, ContainsRegex("\n +0  connections +2 +none +0\n"));
+}
+
 TEST_F(Quota, MapsOfProgramsArePages) {
   start("[limits]\npages = 2\n");
   const Conn conn = connect();

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "ipc/abi.h"
+#include "ipc/abi_accounts.h"
 #include "ipc/abi_faults.h"
 #include "uarena.h"
 
@@ -18,6 +19,7 @@ static_assert(sizeof(struct uarena_arena_info) == UARENA_ARENA_INFO_SIZE_V1 + 8,
 static_assert(sizeof(struct uarena_prog_info) == UARENA_PROG_INFO_SIZE_V1 + 8, "size");
 static_assert(sizeof(struct uarena_map_info) == UARENA_MAP_INFO_SIZE_V1, "size");
 static_assert(sizeof(struct uarena_client_info) == UARENA_CLIENT_INFO_SIZE_V1, "size");
+static_assert(sizeof(struct uarena_account_info) == UARENA_ACCOUNT_INFO_SIZE_V1, "size");
 static_assert(sizeof(struct uarena_page_extent) == UARENA_PAGE_EXTENT_SIZE_V1, "size");
 static_assert(sizeof(struct uarena_arena_stats_reply) == UARENA_ARENA_STATS_REPLY_SIZE_V1, "size");
 static_assert(sizeof(struct uarena_client_stats) == UARENA_CLIENT_STATS_SIZE_V1, "size");

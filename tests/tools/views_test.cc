@@ -11,6 +11,7 @@
 #include <sstream>
 
 #include "tests/tools/captured_output.h"
+#include "tools/uarena/account_views.h"
 #include "tools/uarena/fault_views.h"
 
 namespace uarena::cli {
@@ -202,6 +203,23 @@ TraceView trace() {
   return view;
 }
 
+// Of a user with limits, one without, and the broker.
+std::vector<uarena_account_info> accounts() {
+  std::vector<uarena_account_info> all(3);
+  for (auto& account : all)
+    for (auto& use : account.of) use.limit = UINT64_MAX;
+  all[0].id = 1;
+  all[0].of[UARENA_RESOURCE_CONNECTIONS].used = 2;
+  all[1].id = 1001;
+  all[1].uid = 1000;
+  all[1].of[UARENA_RESOURCE_PAGES] = {262144, 262144, 17};
+  all[1].of[UARENA_RESOURCE_ARENAS] = {3, 16, 0};
+  all[1].of[UARENA_RESOURCE_CPU_MS] = {85, 100, 4};
+  all[2].id = UARENA_ACCOUNT_BROKER;
+  all[2].of[UARENA_RESOURCE_PAGES] = {262150, 1048576, 0};
+  return all;
+}
+
 uarena_status_reply status() {
   uarena_status_reply info{};
   info.started_ns = 1767225600000000000;  // 2026-01-01
@@ -264,7 +282,9 @@ TEST(Views, JsonGolden) {
   expect_json("prog_dump.json", listing_json(3, "xlated", "0: r0 = 0\n\n1: exit\n"));
   expect_json("client_list.json", clients_json(clients));
   expect_json("client_show.json", client_json(clients[1], client_faults()));
-  expect_json("daemon_status.json", status_json(status()));
+  boost::json::object with_accounts = status_json(status());
+  with_accounts["accounts"] = accounts_json(accounts());
+  expect_json("daemon_status.json", with_accounts);
 }
 
 TEST(Views, TextGolden) {
@@ -285,6 +305,7 @@ TEST(Views, TextGolden) {
   expect_golden("client_list.txt", clients_text(clients, output));
   expect_golden("client_show.txt", client_text(clients[1], client_faults(), output));
   expect_golden("daemon_status.txt", status_text(status(), output));
+  expect_golden("daemon_accounts.txt", accounts_text(accounts(), output));
 }
 
 // An arena that was deleted while the lists were asked for.

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "ipc/abi.h"
+#include "ipc/abi_accounts.h"
 #include "ipc/abi_faults.h"
 #include "tools/uarena/page_map.h"
 #include "tools/uarena/render.h"
