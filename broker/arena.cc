@@ -31,6 +31,7 @@ Arena::Impl::Impl(ArenaIdentity who, MemoryFile memory, KernelView kernel_view, 
       arena_charge(std::move(charges.arena)),
       descriptor_charge(std::move(charges.descriptors)),
       faults(std::move(what_faults_come_to)),
+      access(pages.state_file().access()),
       table(std::move(pages)),
       page_charge(std::move(charges.pages)),
       memory_charge(std::move(charges.memory)) {}
@@ -59,14 +60,15 @@ Arena::~Arena() {
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
-Result<std::shared_ptr<Arena>> Arena::create(ArenaIdentity identity, Account& account) {
+Result<std::shared_ptr<Arena>> Arena::create(ArenaIdentity identity, Account& account,
+                                             ArenaAccess access) {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
   identity.created_ns =
       static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(now).count());
   auto file = MemoryFile::create("uarena-" + identity.name,
                                  uint64_t{identity.attr.max_entries} * kPageSize);
   if (!file) return std::unexpected(file.error());
-  auto table = PageTable::create(identity);
+  auto table = PageTable::create(identity, access);
   if (!table) return std::unexpected(table.error());
   return assemble(std::move(*file), std::move(*table), account);
 }
@@ -79,7 +81,7 @@ Result<std::shared_ptr<Arena>> Arena::open_untrusted(
   auto file = MemoryFile::open_untrusted(std::move(memory),
                                          uint64_t{identity.attr.max_entries} * kPageSize);
   if (!file) return std::unexpected(file.error());
-  Account& owner = account(identity.owner_uid);
+  Account& owner = account(table->state_file().access().uid);
   return assemble(std::move(*file), std::move(*table), owner);
 }
 
@@ -108,6 +110,34 @@ Result<std::shared_ptr<Arena>> Arena::assemble(MemoryFile file, PageTable table,
                                        std::move(table), std::move(charges), std::move(faults))));
 }
 
+ArenaAccess Arena::access() const {
+  const std::lock_guard guard(impl_->access_lock);
+  return impl_->access;
+}
+
+// The broker's memory is nobody's else: its charge stays.
+Result<void> Arena::set_access(const ArenaAccess& access, Account& account) {
+  Impl& in = *impl_;
+  UARENA_ASSERT(access.uid == account.uid(), "arena {}: account of uid {} for owner {}", id(),
+                account.uid(), access.uid);
+  const Impl::Guard guard(in.lock);
+  const std::lock_guard access_guard(in.access_lock);
+  if (access.uid != in.access.uid) {
+    auto arena = account.charge(Resource::arenas, in.arena_charge.amount());
+    if (!arena) return std::unexpected(arena.error());
+    auto descriptors = account.charge(Resource::descriptors, in.descriptor_charge.amount());
+    if (!descriptors) return std::unexpected(descriptors.error());
+    auto pages = account.charge(Resource::pages, in.page_charge.amount());
+    if (!pages) return std::unexpected(pages.error());
+    in.arena_charge = std::move(*arena);
+    in.descriptor_charge = std::move(*descriptors);
+    in.page_charge = std::move(*pages);
+  }
+  in.table.state_file().set_access(access);
+  in.access = access;
+  return {};
+}
+
 void Arena::note_cut_off_run(CutOff why, uint64_t program_id, const std::string& program,
                              uint64_t when_ns) {
   const Impl::Guard guard(impl_->lock);
@@ -123,7 +153,6 @@ CutOffRuns Arena::cut_off_runs() const {
 uint64_t Arena::id() const { return impl_->identity.id; }
 const std::string& Arena::name() const { return impl_->identity.name; }
 const ArenaAttr& Arena::attr() const { return impl_->identity.attr; }
-uint32_t Arena::owner_uid() const { return impl_->identity.owner_uid; }
 uint64_t Arena::user_vm_start() const { return impl_->identity.user_vm_start; }
 uint64_t Arena::size() const { return impl_->file.size(); }
 bool Arena::segv_on_fault() const { return impl_->segv_on_fault(); }

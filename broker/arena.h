@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "broker/account.h"
+#include "broker/arena_access.h"
 #include "broker/page_counts.h"
 #include "ipc/base/fd.h"
 #include "ipc/base/page.h"
@@ -74,7 +75,7 @@ struct ArenaIdentity {
   std::string name;  // as check_name_untrusted allows
   ArenaAttr attr;
   uint64_t user_vm_start = 0;
-  uint32_t owner_uid = 0;
+  uint32_t owner_uid = 0;   // who made it; whose it is now says Arena::access
   uint64_t created_ns = 0;  // CLOCK_REALTIME
   // The request that made it: a client's number and its own of the request; 0, 0: an object's load.
   uint64_t creator_client = 0;
@@ -114,7 +115,9 @@ class Arena {
  public:
   // `attr` has passed check_attr; user_vm_start is where it lives. The time of creation is entered
   // here.
-  static Result<std::shared_ptr<Arena>> create(ArenaIdentity identity, Account& account);
+  // `access`: whose uid is the account's; its group and its mode.
+  static Result<std::shared_ptr<Arena>> create(ArenaIdentity identity, Account& account,
+                                               ArenaAccess access = {});
   // A predecessor's, with all its pages as they were. EINVAL and others: the files are no arena's.
   // `account` finds who pays for it.
   static Result<std::shared_ptr<Arena>> open_untrusted(
@@ -124,7 +127,11 @@ class Arena {
   uint64_t id() const;
   const std::string& name() const;
   const ArenaAttr& attr() const;
-  uint32_t owner_uid() const;
+  // Who may do what, at this moment.
+  ArenaAccess access() const;
+  uint32_t owner_uid() const { return access().uid; }
+  // From now on. `account` is the new owner's: what the arena costs is charged to it, EDQUOT.
+  Result<void> set_access(const ArenaAccess& access, Account& account);
   uint64_t user_vm_start() const;
   uint64_t size() const;  // bytes
   bool segv_on_fault() const;

@@ -37,7 +37,7 @@ Result<uint32_t> Arena::prefault(uint64_t address, uint64_t length) {
                   in.address_of(batch.first), in.address_of(batch.first) + batch.count * kPageSize);
     if (error == EDQUOT)
       return fail(Why::quota, EDQUOT, "uid {} may have no more pages: {} are new",
-                  in.identity.owner_uid, made);
+                  in.table.state_file().access().uid, made);
     if (error != 0) return fail_errno(error, "cannot make pages after {} new ones", made);
   }
   return made;

@@ -127,6 +127,10 @@ struct Arena::Impl {
   Charge descriptor_charge;
   const ArenaFaults faults;
 
+  // Every run and every request looks, and is not to wait for the pages.
+  mutable std::mutex access_lock;
+  ArenaAccess access;  // as the state file has it
+
   mutable FairMutex lock;  // guards everything below
   PageTable table;
   Charge page_charge;

@@ -31,20 +31,23 @@ void ArenaUse::reset() {
 Result<std::shared_ptr<Arena>> ArenaRegistry::create(std::string_view name_untrusted,
                                                      const ArenaAttr& attr_untrusted,
                                                      Account& account, ArenaCreator creator,
-                                                     Faulting faulting_untrusted) {
-  return make(name_untrusted, attr_untrusted, faulting_untrusted, account, creator, true);
+                                                     Faulting faulting_untrusted,
+                                                     ArenaAccess access) {
+  return make(name_untrusted, attr_untrusted, faulting_untrusted, account, creator, access, true);
 }
 
 Result<std::shared_ptr<Arena>> ArenaRegistry::create_unentered(std::string_view name_untrusted,
                                                                const ArenaAttr& attr_untrusted,
-                                                               Account& account) {
-  return make(name_untrusted, attr_untrusted, {}, account, {}, false);
+                                                               Account& account,
+                                                               ArenaAccess access) {
+  return make(name_untrusted, attr_untrusted, {}, account, {}, access, false);
 }
 
 Result<std::shared_ptr<Arena>> ArenaRegistry::make(std::string_view name_untrusted,
                                                    const ArenaAttr& attr_untrusted,
                                                    Faulting faulting_untrusted, Account& account,
-                                                   ArenaCreator creator, bool enter_now) {
+                                                   ArenaCreator creator, ArenaAccess access,
+                                                   bool enter_now) {
   if (auto ok = check_name_untrusted(name_untrusted); !ok) return std::unexpected(ok.error());
   if (auto ok = check_attr_untrusted(attr_untrusted); !ok) return std::unexpected(ok.error());
   if (auto ok = check_faulting_untrusted(attr_untrusted, faulting_untrusted); !ok)
@@ -58,7 +61,7 @@ Result<std::shared_ptr<Arena>> ArenaRegistry::make(std::string_view name_untrust
   if (!address) return std::unexpected(address.error());
   auto arena = Arena::create({next_id(), name, attr, *address, account.uid(), 0, creator.client,
                               creator.seq, faulting_untrusted},
-                             account);
+                             account, access);
   if (arena && enter_now)
     if (auto entered = enter(**arena); !entered) arena = std::unexpected(entered.error());
   if (!arena) {

@@ -68,15 +68,15 @@ class ArenaRegistry {
 
   // Name and attributes are checked here. EINVAL, E2BIG, ERANGE (arena_attr.h); EEXIST: the name is
   // taken; EBUSY: map_extra overlaps another arena; ENOSPC: no address is left, or no room in the
-  // estate. The owner is the account's uid.
+  // estate. The owner is the account's uid; of `access` counts the rest.
   Result<std::shared_ptr<Arena>> create(std::string_view name_untrusted,
                                         const ArenaAttr& attr_untrusted, Account& account,
-                                        ArenaCreator creator = {},
-                                        Faulting faulting_untrusted = {});
+                                        ArenaCreator creator = {}, Faulting faulting_untrusted = {},
+                                        ArenaAccess access = {});
   // The same, but not in the estate until enter(): for an arena that comes and goes with a load.
   Result<std::shared_ptr<Arena>> create_unentered(std::string_view name_untrusted,
-                                                  const ArenaAttr& attr_untrusted,
-                                                  Account& account);
+                                                  const ArenaAttr& attr_untrusted, Account& account,
+                                                  ArenaAccess access = {});
   // ENOSPC: no room.
   Result<void> enter(const Arena& arena);
   // A predecessor's arena, which is in the estate already. EEXIST, EBUSY: its number, name or
@@ -110,7 +110,8 @@ class ArenaRegistry {
   Result<uint64_t> take_address(const ArenaAttr& attr);
   Result<std::shared_ptr<Arena>> make(std::string_view name_untrusted,
                                       const ArenaAttr& attr_untrusted, Faulting faulting_untrusted,
-                                      Account& account, ArenaCreator creator, bool enter_now);
+                                      Account& account, ArenaCreator creator, ArenaAccess access,
+                                      bool enter_now);
   void strike(const Arena& arena);
   uint64_t next_id();
 

@@ -60,10 +60,16 @@ Result<void> Loading::bind_arena() {
     object_->arena = arenas_.find(request_.arena_id);
     if (!object_->arena)
       return fail(Why::not_found, ENOENT, "there is no arena with id {}", request_.arena_id);
+    // What a predecessor has bound stays bound.
+    if (!memory_)
+      if (auto allowed = check_access(object_->arena->access(), request_.who, Right::load,
+                                      object_->arena->name());
+          !allowed)
+        return allowed;
   } else {
     const ArenaAttr attr{def.type,        def.key_size,  def.value_size,
                          def.max_entries, def.map_flags, def.map_extra};
-    auto created = arenas_.create_unentered(def.name, attr, account_);
+    auto created = arenas_.create_unentered(def.name, attr, account_, {.gid = request_.who.gid});
     if (!created && created.error().code == EEXIST)
       return fail(EEXIST,
                   "the object's arena map is called {0}, and an arena of that name exists: name it "

@@ -14,8 +14,8 @@ PageEntry entry_for(Origin origin) {
 
 }  // namespace
 
-Result<PageTable> PageTable::create(const ArenaIdentity& identity) {
-  Result<StateFile> state = StateFile::create(identity);
+Result<PageTable> PageTable::create(const ArenaIdentity& identity, ArenaAccess access) {
+  Result<StateFile> state = StateFile::create(identity, access);
   if (!state) return std::unexpected(state.error());
   PageTable table(std::move(*state));
   table.free_.restore({{0, table.size()}, 1});

@@ -19,7 +19,7 @@ namespace uarena::broker {
 
 class PageTable {
  public:
-  static Result<PageTable> create(const ArenaIdentity& identity);
+  static Result<PageTable> create(const ArenaIdentity& identity, ArenaAccess access = {});
   // Takes over a predecessor's file (see StateFile::open_untrusted); EINVAL when the free extents
   // in it make no sense.
   static Result<PageTable> open_untrusted(Fd fd);

@@ -21,6 +21,7 @@ namespace uarena::broker {
 
 struct LoadRequest {
   std::string object_name;
+  Who who;                // an arena that is created gets its group
   uint64_t arena_id = 0;  // 0: created from the object's .maps
   int log_level = 0;
   jit::Mode mode = jit::Mode::compile;

@@ -146,19 +146,23 @@ Result<Record> RunRequests::answer(RunChannel& channel, Request& request, Fd* te
     case UARENA_MSG_PREFAULT:
       return page_op(channel, request);
     case UARENA_MSG_PAGE_LIST:
-      return page_list(request);
+      return page_list(channel, request);
     case UARENA_MSG_PAGE_READ:
-      return page_read(request);
+      return page_read(channel, request);
     case UARENA_MSG_FAULT_TRACE:
-      return fault_trace(request);
+      return fault_trace(channel, request);
     default:
       return fail(EPROTO, "{} belongs on the control connection", ipc::message_name(request.type));
   }
 }
 
-Result<std::shared_ptr<Arena>> RunRequests::arena(uint64_t id) const {
+Result<std::shared_ptr<Arena>> RunRequests::arena(const RunChannel& channel, uint64_t id,
+                                                  Right right) const {
   auto found = arenas_.find(id);
   if (!found) return fail(Why::not_found, ENOENT, "there is no arena with id {}", id);
+  if (auto allowed = check_access(found->access(), channel.client->who, right, found->name());
+      !allowed)
+    return std::unexpected(allowed.error());
   return found;
 }
 
@@ -166,13 +170,14 @@ Result<Record> RunRequests::load(RunChannel& channel, Request& request, Fd* log_
   RunClient& client = *channel.client;
   if (client.load_refusal) return std::unexpected(*client.load_refusal);
   const auto& body = std::get<uarena_prog_load>(request.body);
-  Account& account = accounts_.of(client.uid);
+  Account& account = accounts_.of(client.who.uid);
   if (auto allowed = account.may_run(); !allowed) return std::unexpected(allowed.error());
   const CpuCharge cpu(account);
   auto bytes = read_object_untrusted(request.fds.at(0).get());
   if (!bytes) return std::unexpected(bytes.error());
   LoadRequest load;
   load.object_name = std::string(request.name());
+  load.who = client.who;
   load.arena_id = body.arena_id;
   load.log_level = static_cast<int>(body.log_level);
   load.mode = (body.flags & UARENA_LOAD_INTERPRET) != 0 ? jit::Mode::interpret : jit::Mode::compile;
@@ -226,7 +231,11 @@ Result<Record> RunRequests::run(RunChannel& channel, Request& request) {
   const auto& body = std::get<uarena_prog_run>(request.body);
   const auto program = programs_.find(body.prog_id);
   if (!program) return fail(Why::not_found, ENOENT, "there is no program with id {}", body.prog_id);
-  Account& account = accounts_.of(channel.client->uid);
+  const Who& who = channel.client->who;
+  if (const auto& arena = program->object->arena)
+    if (auto allowed = check_access(arena->access(), who, Right::run, arena->name()); !allowed)
+      return std::unexpected(allowed.error());
+  Account& account = accounts_.of(who.uid);
   if (auto allowed = account.may_run(); !allowed) return std::unexpected(allowed.error());
   const CpuCharge cpu(account);
   channel.cpu = static_cast<int>(body.cpu) - 1;
@@ -254,7 +263,7 @@ Result<Record> RunRequests::dump(const RunChannel& channel, Request& request) {
   if (body.what == UARENA_DUMP_JITED && program->executable->code_bytes() == 0)
     return fail(EOPNOTSUPP, "program {} runs in the interpreter: it has no machine code",
                 program->name);
-  const uint32_t uid = channel.client->uid;
+  const uint32_t uid = channel.client->who.uid;
   if (body.what == UARENA_DUMP_JITED && uid != 0 && uid != ::geteuid())
     return fail(Why::permission, EPERM,
                 "uid {} may not see machine code, which has the broker's addresses in it: allowed "
@@ -274,7 +283,7 @@ Result<Record> RunRequests::unload(RunChannel& channel, Request& request) {
   const auto& body = std::get<uarena_prog_ref>(request.body);
   const auto program = programs_.find(body.prog_id);
   if (!program) return fail(Why::not_found, ENOENT, "there is no program with id {}", body.prog_id);
-  if (auto allowed = may_remove(client.uid, program->owner_uid, "program"); !allowed)
+  if (auto allowed = may_remove(client.who.uid, program->owner_uid, "program"); !allowed)
     return std::unexpected(allowed.error());
   begin(channel, request);
   if (!programs_.unload(body.prog_id))
@@ -285,7 +294,7 @@ Result<Record> RunRequests::unload(RunChannel& channel, Request& request) {
 
 Result<Record> RunRequests::page_op(RunChannel& channel, Request& request) {
   const auto& body = std::get<uarena_page_op>(request.body);
-  auto found = arena(body.arena_id);
+  auto found = arena(channel, body.arena_id, Right::write);
   if (!found) return std::unexpected(found.error());
   uarena_page_op_reply reply{};
   if (request.type != UARENA_MSG_PREFAULT) begin(channel, request);
@@ -312,8 +321,8 @@ Result<Record> RunRequests::page_op(RunChannel& channel, Request& request) {
   return ipc::make_reply(request.type, request.seq, reply);
 }
 
-Result<Record> RunRequests::page_list(Request& request) {
-  auto found = arena(std::get<uarena_page_list>(request.body).arena_id);
+Result<Record> RunRequests::page_list(const RunChannel& channel, Request& request) {
+  auto found = arena(channel, std::get<uarena_page_list>(request.body).arena_id, Right::read);
   if (!found) return std::unexpected(found.error());
   std::vector<uarena_page_extent> records;
   for (const PageExtent& extent : (*found)->extents())
@@ -325,18 +334,18 @@ Result<Record> RunRequests::page_list(Request& request) {
                    ipc::bytes_of(records));
 }
 
-Result<Record> RunRequests::page_read(Request& request) {
+Result<Record> RunRequests::page_read(const RunChannel& channel, Request& request) {
   const auto& body = std::get<uarena_page_read>(request.body);
-  auto found = arena(body.arena_id);
+  auto found = arena(channel, body.arena_id, Right::read);
   if (!found) return std::unexpected(found.error());
   auto bytes = (*found)->read(body.offset, body.length);
   if (!bytes) return std::unexpected(bytes.error());
   return ipc::make_reply(request.type, request.seq, uarena_empty{}, *bytes);
 }
 
-Result<Record> RunRequests::fault_trace(Request& request) {
+Result<Record> RunRequests::fault_trace(const RunChannel& channel, Request& request) {
   const auto& body = std::get<uarena_fault_trace>(request.body);
-  auto found = arena(body.arena_id);
+  auto found = arena(channel, body.arena_id, Right::read);
   if (!found) return std::unexpected(found.error());
   constexpr size_t kFit =
       (UARENA_MAX_RECORD - sizeof(uarena_fault_trace_reply)) / sizeof(uarena_traced_fault);

@@ -28,10 +28,11 @@ class RunRequests {
   Result<ipc::Record> dump(const RunChannel& channel, ipc::Request& request);
   Result<ipc::Record> unload(RunChannel& channel, ipc::Request& request);
   Result<ipc::Record> page_op(RunChannel& channel, ipc::Request& request);
-  Result<ipc::Record> page_list(ipc::Request& request);
-  Result<ipc::Record> page_read(ipc::Request& request);
-  Result<ipc::Record> fault_trace(ipc::Request& request);
-  Result<std::shared_ptr<Arena>> arena(uint64_t id) const;
+  Result<ipc::Record> page_list(const RunChannel& channel, ipc::Request& request);
+  Result<ipc::Record> page_read(const RunChannel& channel, ipc::Request& request);
+  Result<ipc::Record> fault_trace(const RunChannel& channel, ipc::Request& request);
+  // EACCES: the client has no such right.
+  Result<std::shared_ptr<Arena>> arena(const RunChannel& channel, uint64_t id, Right right) const;
 
   ArenaRegistry& arenas_;
   ProgramRegistry& programs_;

@@ -75,7 +75,7 @@ Result<void> RunnerPool::adopt(RunChannel channel) {
   if (::setsockopt(raw, SOL_SOCKET, SO_RCVTIMEO, &kStay, sizeof kStay) != 0)
     return fail_errno(errno, "cannot limit how long a run channel is read");
   std::lock_guard guard(lock_);
-  const uint32_t uid = channel.client->uid;
+  const uint32_t uid = channel.client->who.uid;
   channel.client->channels.fetch_add(1);
   ++shares_[uid].channels;
   UARENA_ASSERT(!channels_.contains(raw), "run channel {}", raw);
@@ -126,7 +126,7 @@ RunChannel RunnerPool::remove(int socket) {
   UARENA_ASSERT(found != channels_.end(), "run channel {}", socket);
   RunChannel ended = std::move(found->second);
   ended.client->channels.fetch_sub(1);
-  --shares_.at(ended.client->uid).channels;
+  --shares_.at(ended.client->who.uid).channels;
   channels_.erase(found);
   return ended;
 }
@@ -136,7 +136,7 @@ RunChannel RunnerPool::remove(int socket) {
 RunChannel* RunnerPool::begin(int socket) {
   std::lock_guard guard(lock_);
   RunChannel& channel = channels_.at(socket);
-  Share& share = shares_.at(channel.client->uid);
+  Share& share = shares_.at(channel.client->who.uid);
   if (share.busy == size_.share) {
     share.waiting.push_back(socket);
     return nullptr;
@@ -186,7 +186,7 @@ std::optional<int> RunnerPool::serve(int socket, NearCaller& near) {
   for (auto record = ipc::peek_record(socket, ipc::Wait::no);;) {
     RunChannel* const channel = begin(socket);
     if (channel == nullptr) return std::nullopt;
-    const uint32_t uid = channel->client->uid;
+    const uint32_t uid = channel->client->who.uid;
     const bool goes_on = handler_(*channel, std::move(record));
     const int cpu = channel->cpu;
     const std::optional<int> next = end(socket, uid, goes_on);

@@ -22,6 +22,7 @@
 #include <unordered_map>
 
 #include "broker/account.h"
+#include "broker/arena_access.h"
 #include "broker/estate.h"
 #include "ipc/base/fd.h"
 #include "ipc/base/result.h"
@@ -36,7 +37,7 @@ class NearCaller;
 struct RunClient {
   std::optional<Error> load_refusal;  // why it may not load programs (load_policy.h)
   uint64_t client_id = 0;
-  uint32_t uid = 0;
+  Who who;
   jit::Caller caller;             // what programs that it runs take for the current task
   std::atomic<bool> gone{false};  // the session has ended: stop what is repeated
   std::atomic<uint32_t> channels{0};

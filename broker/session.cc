@@ -34,7 +34,7 @@ Session::Session(Services& services, uint64_t client_id, ipc::PeerCredentials pe
       socket_(socket),
       run_client_(std::make_shared<RunClient>()) {
   run_client_->client_id = client_id;
-  run_client_->uid = peer_.uid;
+  run_client_->who = {peer_.uid, peer_.gid, peer_.groups};
   run_client_->load_refusal = services.load_policy.refusal(peer_);
   run_client_->caller.pid = static_cast<uint32_t>(peer_.pid);
   run_client_->caller.uid = peer_.uid;
@@ -107,6 +107,8 @@ Result<std::optional<Record>> Session::carry_out(Request& request, Time now) {
       return client_list(request);
     case UARENA_MSG_STATUS:
       return status(request);
+    case UARENA_MSG_ARENA_ACCESS:
+      return arena_access(request);
     case UARENA_MSG_ACCOUNT_LIST:
       return account_list(request);
     case UARENA_MSG_ARENA_STATS:

@@ -159,6 +159,8 @@ class Session {
   Result<ipc::Record> arena_get(ipc::Request& request);
   Result<ipc::Record> arena_list(ipc::Request& request);
   Result<ipc::Record> arena_delete(ipc::Request& request);
+  Result<ipc::Record> arena_access(ipc::Request& request);
+  const Who& who() const { return run_client_->who; }
   Result<ipc::Record> attach(ipc::Request& request, Time now);
   Result<void> attach_ready(ipc::Request& request);
   static Result<Armed> arm_untrusted(Services& services, Arming& arming);

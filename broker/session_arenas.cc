@@ -1,6 +1,7 @@
 // The requests about arenas, and the three steps of an attach (decision 6 of the handshake): Attach
 // returns the memory file, the client maps it and sends a raw userfaultfd, and only when that is
 // registered and a fault thread has it does the client hear Armed.
+#include <fcntl.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 
@@ -11,6 +12,7 @@
 #include "broker/wire_lists.h"
 #include "broker/wire_records.h"
 #include "ipc/base/log.h"
+#include "ipc/mode_text.h"
 #include "uffd/features.h"
 
 namespace uarena::broker {
@@ -35,9 +37,10 @@ Result<Record> Session::arena_create(Request& request) {
   const auto& body = std::get<uarena_arena_create>(request.body);
   const ArenaAttr attr{body.map_type,    body.key_size,  body.value_size,
                        body.max_entries, body.map_flags, body.map_extra};
-  auto arena = services_.arenas.create(request.name(), attr, services_.accounts.of(peer_.uid),
-                                       {client_id_, request.seq},
-                                       {static_cast<FaultWay>(body.fault), body.fault_around});
+  const uint32_t mode = body.mode != 0 ? body.mode : UARENA_MODE_ALL;
+  auto arena = services_.arenas.create(
+      request.name(), attr, services_.accounts.of(peer_.uid), {client_id_, request.seq},
+      {static_cast<FaultWay>(body.fault), body.fault_around}, {.gid = peer_.gid, .mode = mode});
   if (!arena) return std::unexpected(arena.error());
   log_created(client_id_, **arena);
   uarena_arena_reply reply{};
@@ -78,6 +81,30 @@ std::string Session::users_of(const Arena& arena) const {
   return fmt::format("{}", fmt::join(users, ", "));
 }
 
+Result<Record> Session::arena_access(Request& request) {
+  const auto& body = std::get<uarena_arena_access>(request.body);
+  const auto arena = services_.arenas.find(body.arena_id);
+  if (!arena) return fail(Why::not_found, ENOENT, "there is no arena with id {}", body.arena_id);
+  const ArenaAccess now = arena->access();
+  ArenaAccess wanted = now;
+  if ((body.which & UARENA_ACCESS_UID) != 0) wanted.uid = body.uid;
+  if ((body.which & UARENA_ACCESS_GID) != 0) wanted.gid = body.gid;
+  if ((body.which & UARENA_ACCESS_MODE) != 0) wanted.mode = body.mode;
+  if (auto allowed = check_change(now, wanted, who(), arena->name()); !allowed)
+    return std::unexpected(allowed.error());
+  if (auto set = arena->set_access(wanted, services_.accounts.of(wanted.uid)); !set)
+    return std::unexpected(set.error());
+  log(LogLevel::info, "arena.access",
+      {{"client", client_id_},
+       {"id", arena->id()},
+       {"uid", wanted.uid},
+       {"gid", wanted.gid},
+       {"mode", ipc::mode_text(wanted.mode)}});
+  uarena_arena_reply reply{};
+  reply.info = arena_info(*arena);
+  return ipc::make_reply(request.type, request.seq, reply);
+}
+
 Result<Record> Session::arena_delete(Request& request) {
   auto arena = find_arena(request);
   if (!arena) return std::unexpected(arena.error());
@@ -106,6 +133,27 @@ Result<void> Session::check_exact(const Arena& arena) {
 
 namespace {
 
+// A mapping that can't be written can't be registered with a userfaultfd.
+Result<void> check_readonly(const Arena& arena) {
+  if (arena.direct()) return {};
+  return fail(
+      EOPNOTSUPP,
+      "arena {} can't be attached read-only: reading an absent page asks the broker for it, "
+      "and the kernel lets it answer only for mappings that can be written; arenas whose "
+      "faults are direct can",
+      arena.name());
+}
+
+// The memory file, or the same file opened for reading alone. It is the broker's, with mode 0600,
+// so another uid can't open it again for more.
+Result<Fd> file_for(const Arena& arena, bool readonly) {
+  const int memory = arena.memory_fd();
+  Fd file(readonly ? ::open(fmt::format("/proc/self/fd/{}", memory).c_str(), O_RDONLY | O_CLOEXEC)
+                   : ::fcntl(memory, F_DUPFD_CLOEXEC, 3));
+  if (!file) return fail_errno(errno, "cannot hand over the memory file of arena {}", arena.name());
+  return file;
+}
+
 // Where clients' faults are direct, nobody reads any.
 uint64_t most_pending(const Arena& arena) { return arena.direct() ? 0 : uffd::EventReader::kBatch; }
 
@@ -128,6 +176,12 @@ Result<Record> Session::attach(Request& request, Time now) {
   const auto& body = std::get<uarena_attach>(request.body);
   auto arena = services_.arenas.find(body.arena_id);
   if (!arena) return fail(Why::not_found, ENOENT, "there is no arena with id {}", body.arena_id);
+  const bool readonly = (body.flags & UARENA_ATTACH_READONLY) != 0;
+  const Right right = readonly ? Right::read : Right::write;
+  if (auto allowed = check_access(arena->access(), who(), right, arena->name()); !allowed)
+    return std::unexpected(allowed.error());
+  if (readonly)
+    if (auto possible = check_readonly(*arena); !possible) return std::unexpected(possible.error());
   if ((body.flags & UARENA_ATTACH_EXACT) != 0)
     if (auto possible = check_exact(*arena); !possible) return std::unexpected(possible.error());
   // K19: the arena's address and length, and no others; the length first, as the kernel does.
@@ -149,14 +203,13 @@ Result<Record> Session::attach(Request& request, Time now) {
   attachment.use = services_.arenas.use(arena, ArenaUse::Kind::client);
   if (!attachment.use)
     return fail(Why::not_found, ENOENT, "arena {} has just been deleted", arena->name());
-  Fd file(::fcntl(arena->memory_fd(), F_DUPFD_CLOEXEC, 3));
-  if (!file)
-    return fail_errno(errno, "cannot hand over the memory file of arena {}", arena->name());
+  auto file = file_for(*arena, readonly);
+  if (!file) return std::unexpected(file.error());
   attachments_.insert_or_assign(arena->id(), std::move(attachment));
   handshake_.attaching(arena->id(), now);
   reply.info = arena_info(*arena);
   Record record = ipc::make_reply(request.type, request.seq, reply);
-  record.fds.push_back(std::move(file));
+  record.fds.push_back(std::move(*file));
   return record;
 }
 

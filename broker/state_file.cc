@@ -103,10 +103,11 @@ Result<MemoryMap> map_file(int fd, uint64_t size) {
 
 StateFile::StateFile(Fd fd, MemoryMap map, ArenaIdentity identity)
     : fd_(std::move(fd)), map_(std::move(map)), identity_(std::move(identity)) {
+  access_.uid = identity_.owner_uid;
   touched_.resize((page_count() + format::kEntriesPerBlock - 1) / format::kEntriesPerBlock);
 }
 
-Result<StateFile> StateFile::create(const ArenaIdentity& identity) {
+Result<StateFile> StateFile::create(const ArenaIdentity& identity, ArenaAccess access) {
   const uint64_t size = format::file_size(identity.attr.max_entries);
   Result<Fd> fd = create_sealed_memfd("uarena-state-" + identity.name, size);
   if (!fd) return std::unexpected(fd.error());
@@ -121,6 +122,8 @@ Result<StateFile> StateFile::create(const ArenaIdentity& identity) {
   if (!map) return std::unexpected(map.error());
   StateFile file(std::move(*fd), std::move(*map), identity);
   file.touched_[0] = true;
+  access.uid = identity.owner_uid;
+  file.set_access(access);
   return file;
 }
 
@@ -133,6 +136,7 @@ Result<StateFile> StateFile::open_untrusted(Fd fd) {
   if (!map) return std::unexpected(map.error());
 
   StateFile file(std::move(fd), std::move(*map), std::move(*identity));
+  if (auto ok = file.read_access_untrusted(); !ok) return std::unexpected(ok.error());
   if (auto ok = file.find_touched_blocks(); !ok) return std::unexpected(ok.error());
   if (auto ok = file.redo_untrusted(); !ok) return std::unexpected(ok.error());
   if (auto ok = file.verify_table_untrusted(); !ok) return std::unexpected(ok.error());
@@ -176,6 +180,37 @@ void StateFile::apply(std::span<const Fill> fills) {
   write_entries(fills);
   store(format::kTableChecksum, checksum);
   store(format::kRetired, sequence);
+}
+
+void StateFile::set_access(const ArenaAccess& access) {
+  const uint64_t at = format::access_offset(++access_count_);
+  uint64_t words[format::kAccessWords] = {access_count_, access.uid | uint64_t{access.gid} << 32,
+                                          access.mode};
+  words[format::kAccessWords - 1] =
+      checksum_words(std::span(words).first(format::kAccessWords - 1));
+  for (size_t i = 0; i < format::kAccessWords; ++i) store(at + i * 8, words[i]);
+  access_ = access;
+}
+
+// Death may have left one of the two half-written. Of both nobody but a forger makes nonsense, and
+// what they said must not be guessed.
+Result<void> StateFile::read_access_untrusted() {
+  constexpr size_t kLast = format::kAccessWords - 1;
+  for (uint64_t which = 0; which < 2; ++which) {
+    uint64_t words[format::kAccessWords];
+    for (size_t i = 0; i < format::kAccessWords; ++i)
+      words[i] = load(format::access_offset(which) + i * 8);
+    const bool whole = words[kLast] == checksum_words(std::span(words).first(kLast));
+    if (!whole || (words[0] & 1) != which || words[0] <= access_count_) continue;
+    if (words[2] > UARENA_MODE_ALL) continue;
+    access_count_ = words[0];
+    access_ = {static_cast<uid_t>(words[1]), static_cast<gid_t>(words[1] >> 32),
+               static_cast<uint32_t>(words[2])};
+  }
+  const auto version = static_cast<uint32_t>(load(offsetof(format::Header, version)));
+  if (access_count_ == 0 && version >= format::kFirstWithAccess)
+    return fail(EINVAL, "the state file's owner and mode are damaged");
+  return {};
 }
 
 void StateFile::set_cut_off_runs(const CutOffRuns& runs) {

@@ -29,6 +29,7 @@
 #include <vector>
 
 #include "broker/arena.h"
+#include "broker/arena_access.h"
 #include "broker/state_format.h"
 #include "ipc/base/fd.h"
 #include "ipc/base/memory_map.h"
@@ -46,7 +47,8 @@ class StateFile {
   static constexpr size_t kMaxFills = state_format::kMaxFills;
 
   // A new file, in which every page is free and page 0 begins the only free extent, with number 1.
-  static Result<StateFile> create(const ArenaIdentity& identity);
+  // Its first owner is who made it; of `access` count group and mode.
+  static Result<StateFile> create(const ArenaIdentity& identity, ArenaAccess access = {});
 
   // Takes over a file: EINVAL for something that is no state file or is damaged, EPROTONOSUPPORT
   // for another version of the format. Finishes an operation that was published. What the fd is,
@@ -60,6 +62,10 @@ class StateFile {
   PageEntry entry(uint32_t page) const;
   // The operation, as a whole. Later fills win where they overlap; at most kMaxFills.
   void apply(std::span<const Fill> fills);
+
+  // Of a file of an older version: its first owner, group 0, everybody may do everything.
+  void set_access(const ArenaAccess& access);
+  ArenaAccess access() const { return access_; }
 
   void set_cut_off_runs(const CutOffRuns& runs);
   CutOffRuns cut_off_runs() const;
@@ -77,6 +83,7 @@ class StateFile {
  private:
   StateFile(Fd fd, MemoryMap map, ArenaIdentity identity);
   void store(uint64_t offset, uint64_t value);
+  Result<void> read_access_untrusted();
   uint64_t load(uint64_t offset) const;
   // Blocks of the table of one page each: one that was never written is not read either, since a
   // read of a hole through a mapping would fill it.
@@ -92,6 +99,8 @@ class StateFile {
   Fd fd_;
   MemoryMap map_;
   ArenaIdentity identity_;
+  ArenaAccess access_;
+  uint64_t access_count_ = 0;  // how often it was written
   std::vector<bool> touched_;
   std::vector<Store>* log_ = nullptr;
 };

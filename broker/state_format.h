@@ -47,10 +47,12 @@ class PageEntry {
 namespace state_format {
 
 inline constexpr uint64_t kMagic = 0x0165746174736175;  // the bytes "uastate\x01"
-// Version 2 has `fault`, which was 0 in version 1: served, one page for each fault. Both are read;
-// a file keeps its version.
-inline constexpr uint32_t kVersion = 2;
+// Version 2 has `fault`, which was 0 in version 1: served, one page for each fault. Version 3 has
+// the access words, of which there were none: everybody may do everything. All are read; a file
+// keeps its version. (So a broker that knows no modes takes over no arena that was made with one.)
+inline constexpr uint32_t kVersion = 3;
 inline constexpr uint32_t kOldestVersion = 1;
+inline constexpr uint32_t kFirstWithAccess = 3;
 inline constexpr size_t kNameSize = 64;
 
 // The fixed struct at offset 0, never changed after creation. `checksum` is checksum_words over
@@ -98,6 +100,15 @@ inline constexpr size_t kMaxRecordWords = kRecordHead + 2 * kMaxFills + 1;
 inline constexpr uint64_t kMark = kJournal + 2048;
 inline constexpr int kMarkWhyShift = 56;
 inline constexpr size_t kMarkWords = 3 + kNameSize / 8 + 1;
+
+// Who owns the arena and who may do what, twice, so that one is whole whenever the writer of the
+// other dies: words {how often it was written, uid | gid << 32, mode, checksum_words over those}.
+// The one that was written more often counts; never written, both are 0.
+inline constexpr uint64_t kAccess = kJournal + 3072;
+inline constexpr size_t kAccessWords = 4;
+inline constexpr uint64_t access_offset(uint64_t count) {
+  return kAccess + (count & 1) * kAccessWords * 8;
+}
 
 inline constexpr uint64_t kTable = 2 * kPageSize;
 inline constexpr uint32_t kEntriesPerBlock = kPageSize / 8;

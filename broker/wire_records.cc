@@ -44,7 +44,10 @@ uarena_arena_info to_wire(const Arena& arena, uint32_t clients, uint32_t program
   info.programs = programs;
   info.faults = arena.faults().tally->counts().all();
   info.blocks = counts.blocks;
-  info.owner_uid = arena.owner_uid();
+  const ArenaAccess access = arena.access();
+  info.owner_uid = access.uid;
+  info.owner_gid = access.gid;
+  info.mode = access.mode;
   info.fault = static_cast<uint32_t>(arena.faulting().way);
   info.fault_around = arena.faulting().around;
   ipc::set_text(info.name, arena.name());

@@ -62,7 +62,8 @@ enum uarena_msg_type {
   UARENA_MSG_CLIENT_STATS = 24, /* control */
   UARENA_MSG_FAULT_TRACE = 25,  /* run */
   UARENA_MSG_ACCOUNT_LIST = 26, /* control */
-  UARENA_MSG_TYPES = 27,
+  UARENA_MSG_ARENA_ACCESS = 27, /* control */
+  UARENA_MSG_TYPES = 28,
 };
 #define UARENA_REPLY 0x8000u
 
@@ -122,7 +123,7 @@ struct uarena_arena_create {
   uint32_t fault;        /* enum uarena_fault_way */
   uint64_t map_extra;    /* user_vm_start, page aligned; 0: the broker chooses */
   uint32_t fault_around; /* pages per fault: 0 or 1: one, up to UARENA_MAX_FAULT_AROUND, or _AUTO */
-  uint32_t reserved;     /* 0 */
+  uint32_t mode;         /* who may do what (abi_accounts.h); 0: UARENA_MODE_ALL */
 };
 /* Who answers a client's fault on an absent page of a demand-zero arena. */
 enum uarena_fault_way {
@@ -156,6 +157,8 @@ struct uarena_arena_info {
   char cut_off_name[UARENA_NAME_SIZE];
   uint32_t cut_off_why;  /* enum uarena_cut_off */
   uint32_t fault_around; /* pages per fault, as given at creation */
+  uint32_t owner_gid;
+  uint32_t mode; /* abi_accounts.h */
 };
 enum uarena_cut_off {
   UARENA_CUT_OFF_DEATH = 0, /* the broker died */
@@ -201,6 +204,9 @@ struct uarena_attach {
 };
 /* Will ask for UARENA_READY_EXACT. EINVAL without SEGV_ON_FAULT; EOPNOTSUPP where it can't be had. */
 #define UARENA_ATTACH_EXACT (1u << 0)
+/* Needs the right to read, and no right to write; EOPNOTSUPP unless the arena's fault is
+ * UARENA_FAULT_DIRECT. The memory file is open for reading alone. */
+#define UARENA_ATTACH_READONLY (1u << 1)
 /* Answer of ATTACH: uarena_arena_reply with one descriptor, the memory file. */
 
 /* The mapping is there, PROT_NONE, with MADV_DONTFORK and MADV_DONTDUMP; one descriptor: a

@@ -54,6 +54,7 @@ constexpr std::array<MessageRule, UARENA_MSG_TYPES> kRules = [] {
   r[UARENA_MSG_CLIENT_STATS] = row<uarena_client_stats, uarena_client_stats_reply>("CLIENT_STATS", control, UARENA_CLIENT_STATS_SIZE_V1, 0, none, 0, 0, true);
   r[UARENA_MSG_FAULT_TRACE]  = row<uarena_fault_trace,  uarena_fault_trace_reply> ("FAULT_TRACE",  run,     UARENA_FAULT_TRACE_SIZE_V1,  0, none, 0, 0, true);
   r[UARENA_MSG_ACCOUNT_LIST] = row<uarena_list,         uarena_list_reply>     ("ACCOUNT_LIST", control, UARENA_LIST_SIZE_V1,         0, none, 0, 0, true);
+  r[UARENA_MSG_ARENA_ACCESS] = row<uarena_arena_access, uarena_arena_reply>    ("ARENA_ACCESS", control, UARENA_ARENA_ACCESS_SIZE_V1, 0, none);
   return r;
 }();
 // clang-format on

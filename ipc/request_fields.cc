@@ -21,6 +21,12 @@ Result<void> check_flags(uint64_t flags, uint64_t known) {
   return {};
 }
 
+Result<void> check_mode(uint32_t mode) {
+  if (mode > UARENA_MODE_ALL)
+    return fail(EINVAL, "mode is {:#x}, allowed are 0 to {:#x}", mode, UARENA_MODE_ALL);
+  return {};
+}
+
 // Structs whose every value is allowed here.
 template <typename T>
 Result<void> check(uint16_t, const T&) {
@@ -36,7 +42,16 @@ Result<void> check(uint16_t, const uarena_hello& m) {
 Result<void> check(uint16_t, const uarena_arena_create& m) {
   if (m.fault > UARENA_FAULT_DIRECT)
     return fail(EINVAL, "fault is {}, allowed are 0 (served) and 1 (direct)", m.fault);
-  return check_zero("reserved", m.reserved);
+  return check_mode(m.mode);
+}
+
+Result<void> check(uint16_t, const uarena_arena_access& m) {
+  constexpr uint32_t kKnown = UARENA_ACCESS_UID | UARENA_ACCESS_GID | UARENA_ACCESS_MODE;
+  if (auto ok = check_flags(m.which, kKnown); !ok) return ok;
+  // chown(2) takes it for "as it is".
+  if (m.uid == UINT32_MAX || m.gid == UINT32_MAX)
+    return fail(EINVAL, "{} is no uid and no gid", UINT32_MAX);
+  return check_mode(m.mode);
 }
 
 Result<void> check(uint16_t type, const uarena_list& m) {
@@ -45,7 +60,7 @@ Result<void> check(uint16_t type, const uarena_list& m) {
 }
 
 Result<void> check(uint16_t, const uarena_attach& m) {
-  if (auto ok = check_flags(m.flags, UARENA_ATTACH_EXACT); !ok) return ok;
+  if (auto ok = check_flags(m.flags, UARENA_ATTACH_EXACT | UARENA_ATTACH_READONLY); !ok) return ok;
   return check_zero("reserved", m.reserved);
 }
 
@@ -148,6 +163,8 @@ Result<RequestBody> parse_request_fields_untrusted(uint16_t type,
       return parse<uarena_page_read>(type, fixed);
     case UARENA_MSG_CLIENT_STATS:
       return parse<uarena_client_stats>(type, fixed);
+    case UARENA_MSG_ARENA_ACCESS:
+      return parse<uarena_arena_access>(type, fixed);
     case UARENA_MSG_FAULT_TRACE:
       return parse<uarena_fault_trace>(type, fixed);
     default:

@@ -23,7 +23,8 @@ using RequestBody =
     std::variant<uarena_hello, uarena_arena_create, uarena_arena_ref, uarena_list,
                  struct uarena_attach, uarena_attach_ready, struct uarena_detach, uarena_empty,
                  struct uarena_prog_load, struct uarena_prog_run, uarena_prog_ref, uarena_page_op,
-                 uarena_page_list, uarena_page_read, uarena_client_stats, uarena_fault_trace>;
+                 uarena_page_list, uarena_page_read, uarena_client_stats, uarena_fault_trace,
+                 uarena_arena_access>;
 
 // `fixed` is the fixed struct as it came, its size already within message_rule(type); missing bytes
 // at the end count as zero. `type` is a row of the table.

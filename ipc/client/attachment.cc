@@ -86,7 +86,8 @@ void tell_detach(Channel& control, uint64_t arena_id) {
 Result<Attachment> Attachment::attach(Channel& control, uint64_t arena_id, AttachWay way) {
   uarena_attach request{};
   request.arena_id = arena_id;
-  request.flags = way.exact ? UARENA_ATTACH_EXACT : 0;
+  request.flags =
+      (way.exact ? UARENA_ATTACH_EXACT : 0) | (way.readonly ? UARENA_ATTACH_READONLY : 0);
   auto reply = control.ask<uarena_arena_reply>(UARENA_MSG_ATTACH, request);
   if (!reply) return std::unexpected(std::move(reply.error().error));
 
@@ -164,7 +165,7 @@ Result<void> Attachment::arm(Channel& control, AttachWay way) {
     if (!keeper) return std::unexpected(std::move(keeper.error()));
     guards_ = std::move(*keeper);
   }
-  if (::mprotect(map_.data(), map_.size(), PROT_READ | PROT_WRITE) < 0)
+  if (::mprotect(map_.data(), map_.size(), way.readonly ? PROT_READ : PROT_READ | PROT_WRITE) < 0)
     return fail_errno(errno, "cannot open the arena for access");
   return {};
 }

@@ -30,6 +30,7 @@ namespace uarena::ipc {
 struct AttachWay {
   bool exact = false;  // SEGV_ON_FAULT by guards of this process: some 30 ms and 8 MB for 4 GiB
   bool user_mode_only = false;  // system calls into absent pages fail with EFAULT
+  bool readonly = false;        // nothing can be written there
 };
 
 class Attachment {

@@ -88,6 +88,7 @@ Result<uarena_arena_info> Inspector::create_arena(const std::string& name, const
       spec.faults.value_or(has_choice ? link_->preferences().faults : FaultWay{});
   request.fault = faults.fault;
   request.fault_around = faults.around;
+  request.mode = spec.mode;
   return arena_of(
       ask<uarena_arena_reply>(link_->control(), UARENA_MSG_ARENA_CREATE, request, bytes_of(name)));
 }
@@ -284,6 +285,19 @@ Result<void> Inspector::unload(uint64_t prog_id) {
 
 Result<std::vector<uarena_client_info>> Inspector::clients(uint64_t arena_id) {
   return list<uarena_client_info>(*link_, UARENA_MSG_CLIENT_LIST, arena_id);
+}
+
+Result<uarena_arena_info> Inspector::set_access(uint64_t arena_id, std::optional<uint32_t> uid,
+                                                std::optional<uint32_t> gid,
+                                                std::optional<uint32_t> mode) {
+  uarena_arena_access request{};
+  request.arena_id = arena_id;
+  request.which = (uid ? UARENA_ACCESS_UID : 0) | (gid ? UARENA_ACCESS_GID : 0) |
+                  (mode ? UARENA_ACCESS_MODE : 0);
+  request.uid = uid.value_or(0);
+  request.gid = gid.value_or(0);
+  request.mode = mode.value_or(0);
+  return arena_of(ask<uarena_arena_reply>(link_->control(), UARENA_MSG_ARENA_ACCESS, request));
 }
 
 Result<std::vector<uarena_account_info>> Inspector::accounts() {

@@ -34,6 +34,7 @@ struct ArenaSpec {
   uint32_t max_entries = 0;  // pages
   uint32_t map_flags = 0;
   uint64_t map_extra = 0;          // user_vm_start, or 0
+  uint32_t mode = 0;               // UARENA_RIGHT_*, 0: everybody may do everything
   std::optional<FaultWay> faults;  // as $UARENA_OPTIONS has it where nobody says so
 };
 
@@ -114,6 +115,9 @@ class Inspector {
     std::vector<uarena_attachment_info> attachments;  // arena ids ascending
   };
   Result<ClientStats> client_stats(uint64_t client_id);
+  // What is none stays as it is.
+  Result<uarena_arena_info> set_access(uint64_t arena_id, std::optional<uint32_t> uid,
+                                       std::optional<uint32_t> gid, std::optional<uint32_t> mode);
   Result<uarena_status_reply> status();
   // Users with their limits and what they have; the broker's own record comes last.
   Result<std::vector<uarena_account_info>> accounts();

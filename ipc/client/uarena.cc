@@ -69,6 +69,7 @@ Result<uarena_create_opts> read_options(const uarena_create_opts* given) {
       return fail(Why::usage, E2BIG, "opts has {} bytes of which this library knows {}", given->sz,
                   sizeof options);
   std::memcpy(&options, given, std::min(given->sz, sizeof options));
+  if (options.reserved != 0) return fail(Why::usage, EINVAL, "opts->reserved is not 0");
   return options;
 }
 
@@ -87,13 +88,15 @@ Result<int> create(uarena_conn* conn, const char* name, const uarena_attr* attr,
   spec.map_flags = attr->map_flags;
   spec.map_extra = attr->map_extra;
   if (opts != nullptr) spec.faults = {options->fault, options->fault_around};
+  spec.mode = options->mode;
   return give(info, conn->broker.create_arena(name, spec));
 }
 
 // What $UARENA_OPTIONS asks for is asked only of arenas that have it.
 Result<AttachWay> attach_way(uarena_conn& conn, uint64_t arena_id, unsigned flags) {
   const Preferences& preferred = conn.broker.link().preferences();
-  AttachWay way{(flags & UARENA_EXACT) != 0, preferred.user_mode_only};
+  AttachWay way{(flags & UARENA_EXACT) != 0, preferred.user_mode_only,
+                (flags & UARENA_READONLY) != 0};
   if (!way.exact && preferred.exact) {
     auto arena = conn.broker.arena(arena_id);
     if (!arena) return std::unexpected(std::move(arena.error()));
@@ -105,8 +108,9 @@ Result<AttachWay> attach_way(uarena_conn& conn, uint64_t arena_id, unsigned flag
 Result<int> attach(uarena_conn* conn, uint64_t arena_id, unsigned flags, void** base) {
   if (auto ok = check_conn(conn); !ok) return done(ok);
   if (base == nullptr) return fail(Why::usage, EINVAL, "base is NULL");
-  if ((flags & ~UARENA_EXACT) != 0)
-    return fail(Why::usage, EINVAL, "flags is {:#x}, allowed are 0 and UARENA_EXACT", flags);
+  if (flags != 0 && flags != UARENA_EXACT && flags != UARENA_READONLY)
+    return fail(Why::usage, EINVAL,
+                "flags is {:#x}, allowed are 0, UARENA_EXACT or UARENA_READONLY", flags);
   if (auto ok = conn->control().check_process(); !ok) return done(ok);
   const std::lock_guard lock(conn->mutex);
   if (conn->attachments.contains(arena_id))
@@ -219,6 +223,23 @@ int uarena_delete(uarena_conn* conn, uint64_t arena_id) {
   return static_cast<int>(guarded([&]() -> Result<int> {
     if (auto ok = check_conn(conn); !ok) return done(ok);
     return done(conn->broker.delete_arena(arena_id));
+  }));
+}
+
+int uarena_chmod(uarena_conn* conn, uint64_t arena_id, uint32_t mode) {
+  return static_cast<int>(guarded([&]() -> Result<int> {
+    if (auto ok = check_conn(conn); !ok) return done(ok);
+    return give(nullptr, conn->broker.set_access(arena_id, {}, {}, mode));
+  }));
+}
+
+int uarena_chown(uarena_conn* conn, uint64_t arena_id, uint32_t uid, uint32_t gid) {
+  const auto given = [](uint32_t id) {
+    return id == UINT32_MAX ? std::optional<uint32_t>() : std::optional(id);
+  };
+  return static_cast<int>(guarded([&]() -> Result<int> {
+    if (auto ok = check_conn(conn); !ok) return done(ok);
+    return give(nullptr, conn->broker.set_access(arena_id, given(uid), given(gid), {}));
   }));
 }
 

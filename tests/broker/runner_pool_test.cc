@@ -24,7 +24,7 @@ struct Pair {
 std::shared_ptr<RunClient> client(uint64_t id, uint32_t uid = 0) {
   auto c = std::make_shared<RunClient>();
   c->client_id = id;
-  c->uid = uid;
+  c->who.uid = uid;
   return c;
 }
 
@@ -118,7 +118,7 @@ class Greedy {
   RunnerPool::Handler handler() {
     return [this](RunChannel& c, Result<ipc::Record> record) {
       const int socket = c.socket.get();
-      if (c.client->uid != kUid) return echo(c, record);
+      if (c.client->who.uid != kUid) return echo(c, record);
       char byte;
       if (::recv(socket, &byte, 1, MSG_DONTWAIT) <= 0) return false;
       ++begun;

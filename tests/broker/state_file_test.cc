@@ -120,7 +120,7 @@ TEST(StateFile, UndamagedFileOpens) {
 TEST(StateFile, AnotherVersionIsLeftAlone) {
   std::string message;
   EXPECT_EQ(code_after([](int fd) { poke(fd, 8, word_at(fd, 8) + 1); }, &message), EPROTONOSUPPORT);
-  EXPECT_THAT(message, HasSubstr("version 3, this broker knows 1..2"));
+  EXPECT_THAT(message, HasSubstr("version 4, this broker knows 1..3"));
 }
 
 // Changes the header as somebody would who knows how.
@@ -149,6 +149,73 @@ TEST(StateFile, KnowsHowFaultsAreAnswered) {
   EXPECT_EQ(refused([](auto& header) { header.fault = 2; }), EINVAL);
   EXPECT_EQ(refused([](auto& header) { header.fault = 1; }), EINVAL) << "it is SEGV_ON_FAULT";
   EXPECT_EQ(refused([](auto& header) { header.fault_around = 16; }), EINVAL);
+}
+
+// A copy of a good file in a memfd of another size, or without seals.
+Fd copy_of(const StateFile& file, uint64_t size, bool sealed) {
+  Fd fd =
+      sealed ? create_sealed_memfd("copy", size).value() : Fd(::memfd_create("copy", MFD_CLOEXEC));
+  EXPECT_EQ(sealed ? 0 : ::ftruncate(fd.get(), static_cast<off_t>(size)), 0);
+  std::vector<std::byte> bytes(std::min(size, state_format::file_size(file.page_count())));
+  EXPECT_EQ(::pread(file.fd(), bytes.data(), bytes.size(), 0), static_cast<ssize_t>(bytes.size()));
+  EXPECT_EQ(::pwrite(fd.get(), bytes.data(), bytes.size(), 0), static_cast<ssize_t>(bytes.size()));
+  return fd;
+}
+
+// Whenever the writer dies, the successor finds what was before or after.
+TEST(StateFile, OwnerAndModeAreWholeAtAnyMoment) {
+  using namespace state_format;
+  const ArenaAccess first{1000, 5, 0xfe8};
+  StateFile file = StateFile::create(identity(100), first).value();
+  EXPECT_EQ(file.access(), first);
+  EXPECT_EQ(StateFile::open_untrusted(dup_of(file))->access(), first);
+  ArenaAccess before = first;
+  for (uint32_t turn = 1; turn <= 4; ++turn) {
+    const ArenaAccess after{turn, 0xffffff00 + turn, 0xf00 | turn};
+    std::vector<uint64_t> old;
+    for (uint64_t at = kAccess; at < kAccess + 2 * kAccessWords * 8; at += 8)
+      old.push_back(word_at(file.fd(), at));
+    std::vector<StateFile::Store> stores;
+    file.record_stores(&stores);
+    file.set_access(after);
+    file.record_stores(nullptr);
+    ASSERT_EQ(stores.size(), kAccessWords);
+    for (size_t done = 0; done <= stores.size(); ++done) {
+      const Fd copy = copy_of(file, file_size(100), true);
+      for (size_t i = 0; i < old.size(); ++i) poke(copy.get(), kAccess + i * 8, old[i]);
+      for (size_t i = 0; i < done; ++i) poke(copy.get(), stores[i].offset, stores[i].value);
+      const auto opened = StateFile::open_untrusted(Fd(::dup(copy.get())));
+      ASSERT_TRUE(opened) << opened.error().message;
+      EXPECT_EQ(opened->access(), done == stores.size() ? after : before) << done;
+    }
+    before = after;
+  }
+}
+
+TEST(StateFile, DamagedOwnerAndModeAreNotGuessed) {
+  using namespace state_format;
+  std::string message;
+  EXPECT_EQ(code_after([](int fd) { poke(fd, access_offset(1) + 16, 0xfff00); }, &message), EINVAL);
+  EXPECT_THAT(message, HasSubstr("owner and mode are damaged"));
+  EXPECT_EQ(code_after(
+                [](int fd) {
+                  for (size_t i = 0; i < kAccessWords; ++i) poke(fd, access_offset(1) + i * 8, 0);
+                },
+                &message),
+            EINVAL);
+}
+
+// Of before there were modes.
+TEST(StateFile, AFileOfTheSecondVersionIsEverybodys) {
+  StateFile file = StateFile::create(identity(100), {.gid = 7, .mode = 0xf00}).value();
+  rewrite_header(file.fd(), [](auto& header) { header.version = 2; });
+  for (size_t i = 0; i < state_format::kAccessWords; ++i)
+    poke(file.fd(), state_format::access_offset(1) + i * 8, 0);
+  auto opened = StateFile::open_untrusted(dup_of(file));
+  ASSERT_TRUE(opened) << opened.error().message;
+  EXPECT_EQ(opened->access(), (ArenaAccess{1000, 0, UARENA_MODE_ALL}));
+  opened->set_access({5, 6, 0x800});
+  EXPECT_EQ(StateFile::open_untrusted(dup_of(file))->access(), (ArenaAccess{5, 6, 0x800}));
 }
 
 // Version 1 had no such field: 0 there.
@@ -226,17 +293,6 @@ TEST(StateFile, NotAStateFile) {
   ASSERT_EQ(::pipe(ends), 0);
   const Fd write_end(ends[1]);
   EXPECT_EQ(StateFile::open_untrusted(Fd(ends[0])).error().code, EINVAL);
-}
-
-// A copy of a good file in a memfd of another size, or without seals.
-Fd copy_of(const StateFile& file, uint64_t size, bool sealed) {
-  Fd fd =
-      sealed ? create_sealed_memfd("copy", size).value() : Fd(::memfd_create("copy", MFD_CLOEXEC));
-  EXPECT_EQ(sealed ? 0 : ::ftruncate(fd.get(), static_cast<off_t>(size)), 0);
-  std::vector<std::byte> bytes(std::min(size, state_format::file_size(file.page_count())));
-  EXPECT_EQ(::pread(file.fd(), bytes.data(), bytes.size(), 0), static_cast<ssize_t>(bytes.size()));
-  EXPECT_EQ(::pwrite(fd.get(), bytes.data(), bytes.size(), 0), static_cast<ssize_t>(bytes.size()));
-  return fd;
 }
 
 TEST(StateFile, SizeAndSealsAreChecked) {

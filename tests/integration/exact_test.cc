@@ -207,7 +207,7 @@ TEST_F(Exact, IsForSegvOnFaultOnly) {
   void* base = nullptr;
   EXPECT_EQ(uarena_attach(conn.get(), arena.id, UARENA_EXACT, &base), -EINVAL);
   EXPECT_THAT(uarena_error(), HasSubstr("not SEGV_ON_FAULT"));
-  EXPECT_EQ(uarena_attach(conn.get(), arena.id, 2, &base), -EINVAL);
+  EXPECT_EQ(uarena_attach(conn.get(), arena.id, 4, &base), -EINVAL);
   EXPECT_THAT(uarena_error(), HasSubstr("UARENA_EXACT"));
   EXPECT_EQ(uarena_attach(conn.get(), arena.id, 0, &base), 0);
 }

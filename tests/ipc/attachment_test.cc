@@ -219,7 +219,7 @@ TEST_F(AttachmentTest, ABrokerThatSaysNonsenseIsNotBelieved) {
 
 TEST_F(AttachmentTest, ArgumentsAreChecked) {
   void* base = nullptr;
-  EXPECT_EQ(uarena_attach(conn_, kId, 2, &base), -EINVAL);
+  EXPECT_EQ(uarena_attach(conn_, kId, 4, &base), -EINVAL);
   EXPECT_EQ(uarena_attach(conn_, kId, 0, nullptr), -EINVAL);
   EXPECT_EQ(uarena_attach(nullptr, kId, 0, &base), -EINVAL);
   ASSERT_EQ(uarena_attach(conn_, kId, 0, &base), 0);

@@ -13,12 +13,13 @@
 static_assert(sizeof(struct uarena_hello) == UARENA_HELLO_SIZE_V1, "size");
 static_assert(sizeof(struct uarena_arena_create) == UARENA_ARENA_CREATE_SIZE_V1, "size");
 /* Grown since version 1: arenas by cut_off_why, programs by ended_cnt. */
-static_assert(sizeof(struct uarena_arena_reply) == UARENA_ARENA_REPLY_SIZE_V1 + 8, "size");
+static_assert(sizeof(struct uarena_arena_reply) == UARENA_ARENA_REPLY_SIZE_V1 + 16, "size");
 static_assert(sizeof(struct uarena_status_reply) == UARENA_STATUS_REPLY_SIZE_V1 + 8, "size");
-static_assert(sizeof(struct uarena_arena_info) == UARENA_ARENA_INFO_SIZE_V1 + 8, "size");
+static_assert(sizeof(struct uarena_arena_info) == UARENA_ARENA_INFO_SIZE_V1 + 16, "size");
 static_assert(sizeof(struct uarena_prog_info) == UARENA_PROG_INFO_SIZE_V1 + 8, "size");
 static_assert(sizeof(struct uarena_map_info) == UARENA_MAP_INFO_SIZE_V1, "size");
 static_assert(sizeof(struct uarena_client_info) == UARENA_CLIENT_INFO_SIZE_V1, "size");
+static_assert(sizeof(struct uarena_arena_access) == UARENA_ARENA_ACCESS_SIZE_V1, "size");
 static_assert(sizeof(struct uarena_account_info) == UARENA_ACCOUNT_INFO_SIZE_V1, "size");
 static_assert(sizeof(struct uarena_page_extent) == UARENA_PAGE_EXTENT_SIZE_V1, "size");
 static_assert(sizeof(struct uarena_arena_stats_reply) == UARENA_ARENA_STATS_REPLY_SIZE_V1, "size");

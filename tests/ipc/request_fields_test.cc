@@ -37,8 +37,29 @@ TEST(RequestFields, RawAttributesPassForTheBrokerToJudge) {
   m.fault = UARENA_FAULT_DIRECT + 1;
   EXPECT_EQ(parse(UARENA_MSG_ARENA_CREATE, m), EINVAL);
   m.fault = 0;
-  m.reserved = 1;
+  m.mode = UARENA_MODE_ALL;
+  EXPECT_EQ(parse(UARENA_MSG_ARENA_CREATE, m), 0);
+  m.mode = UARENA_MODE_ALL + 1;
   EXPECT_EQ(parse(UARENA_MSG_ARENA_CREATE, m), EINVAL);
+}
+
+TEST(RequestFields, AnArenasAccess) {
+  uarena_arena_access m{};
+  m.which = UARENA_ACCESS_UID | UARENA_ACCESS_GID | UARENA_ACCESS_MODE;
+  m.uid = m.gid = UINT32_MAX - 1;
+  m.mode = UARENA_MODE_ALL;
+  EXPECT_EQ(parse(UARENA_MSG_ARENA_ACCESS, m), 0);
+  m.mode += 1;
+  EXPECT_EQ(parse(UARENA_MSG_ARENA_ACCESS, m), EINVAL);
+  m.mode = 0;
+  m.uid = UINT32_MAX;
+  EXPECT_EQ(parse(UARENA_MSG_ARENA_ACCESS, m), EINVAL);
+  m.uid = 0;
+  m.gid = UINT32_MAX;
+  EXPECT_EQ(parse(UARENA_MSG_ARENA_ACCESS, m), EINVAL);
+  m.gid = 0;
+  m.which = 8;
+  EXPECT_EQ(parse(UARENA_MSG_ARENA_ACCESS, m), EINVAL);
 }
 
 TEST(RequestFields, OnlyClientsAreListedByArena) {
@@ -57,7 +78,9 @@ TEST(RequestFields, Attach) {
   m.flags = UARENA_ATTACH_EXACT;
   m.addr = m.length = UINT64_MAX;
   EXPECT_EQ(parse(UARENA_MSG_ATTACH, m), 0);
-  m.flags = 2;
+  m.flags = UARENA_ATTACH_READONLY;
+  EXPECT_EQ(parse(UARENA_MSG_ATTACH, m), 0);
+  m.flags = 4;
   EXPECT_EQ(parse(UARENA_MSG_ATTACH, m), EINVAL);
   m = {};
   m.reserved = 1;

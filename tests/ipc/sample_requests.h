@@ -62,6 +62,8 @@ inline Record sample_request(uint16_t type) {
       read.length = 1;
       return make(read);
     }
+    case UARENA_MSG_ARENA_ACCESS:
+      return make(uarena_arena_access{});
     case UARENA_MSG_CLIENT_STATS:
       return make(uarena_client_stats{});
     case UARENA_MSG_FAULT_TRACE:

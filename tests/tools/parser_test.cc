@@ -79,7 +79,7 @@ TEST(CommandTable, HasTheCommandsOfThisVersion) {
     all += "\n";
   }
   EXPECT_EQ(all,
-            "arena: show list create delete trace\n"
+            "arena: show list create delete chmod chown trace\n"
             "page: list show map dump\n"
             "prog: show list load run dump log unload\n"
             "client: show list\n"
@@ -114,7 +114,7 @@ TEST(Parser, OptionsMayStandAnywhere) {
 }
 
 TEST(Parser, PrefixesAndSynonyms) {
-  EXPECT_EQ(command_of({"a", "c", "heap", "--pages", "1"}), "arena create");
+  EXPECT_EQ(command_of({"a", "cr", "heap", "--pages", "1"}), "arena create");
   EXPECT_EQ(command_of({"arena", "list"}), "arena show");
   EXPECT_EQ(command_of({"arena", "l"}), "arena show");
   EXPECT_EQ(command_of({"pa", "m", "heap"}), "page map");

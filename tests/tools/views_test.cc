@@ -36,6 +36,8 @@ uarena_arena_info heap() {
   arena.faults = 1200;
   arena.blocks = 1234;
   arena.owner_uid = 1000;
+  arena.owner_gid = 100;
+  arena.mode = 0xfe8;
   arena.cut_off_runs = 1;
   arena.cut_off_program = 7;
   arena.cut_off_ns = 1'700'000'000'000'000'000;

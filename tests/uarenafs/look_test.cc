@@ -55,7 +55,7 @@ TEST_F(FsLook, InfoSaysWhatTheCommandSays) {
   auto info = values(read_file(at_fs("heap/info")).text);
   const std::string json =
       shell(UARENA_BIN_DIR "/uarena -j -s " + broker_.socket() + " arena show heap");
-  EXPECT_EQ(info.size(), 22u);
+  EXPECT_EQ(info.size(), 24u);
   for (const auto& [key, value] : info) {
     const bool text = value.find_first_not_of("0123456789") != std::string::npos;
     EXPECT_THAT(json, HasSubstr('"' + key + "\":" + (text ? '"' + value + '"' : value)));
@@ -94,7 +94,7 @@ TEST_F(FsLook, TextsAreOrdinaryFiles) {
     EXPECT_EQ(shell("tar cf - -C / --dereference $(echo " + file + ") 2>/dev/null | tar xOf -"),
               text);
   }
-  EXPECT_EQ(shell("grep -c . " + at_fs("heap/info")), "22\n");
+  EXPECT_EQ(shell("grep -c . " + at_fs("heap/info")), "24\n");
   EXPECT_EQ(shell("grep ^name " + at_fs("heap/info")), "name: heap\n");
   EXPECT_EQ(shell("wc -c <" + at_fs("heap/pages")), "0\n");
 }

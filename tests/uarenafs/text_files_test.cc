@@ -45,6 +45,8 @@ TEST(TextFiles, Info) {
   arena.faults = 5;
   arena.blocks = 16;
   arena.owner_uid = 1000;
+  arena.owner_gid = 100;
+  arena.mode = 0xfe8;
   arena.cut_off_runs = 2;
   arena.cut_off_program = 9;
   arena.cut_off_ns = 77;
@@ -56,7 +58,7 @@ TEST(TextFiles, Info) {
       "id: 3\nname: heap\nuser_vm_start: 0x7e9000000000\nmap_extra: 0x0\n"
       "max_entries: 1048576\nmap_flags: 1024\nfault: served\nfault_around: 1\npages_allocated: 17\n"
       "pages_reserved: 1\nclients: 2\nprograms: 4\nfaults: 5\nblocks: 16\nblocks_unallocated: "
-      "0\nblocks_missing: 1\nowner_uid: 1000\n"
+      "0\nblocks_missing: 1\nowner_uid: 1000\nowner_gid: 100\nmode: rwxl rwx- r---\n"
       "cut_off_runs: 2\ncut_off_program: 9\ncut_off_name: sum\ncut_off_ns: 77\ncut_off_why: "
       "limit\n");
 }

@@ -1,6 +1,8 @@
 // uarena arena …: create, show, delete. (trace: trace.cc)
 #include "ipc/base/log.h"
 #include "ipc/base/page.h"
+#include "ipc/mode_text.h"
+#include "tools/uarena/access.h"
 #include "tools/uarena/context.h"
 #include "tools/uarena/text.h"
 #include "tools/uarena/trace.h"
@@ -35,6 +37,15 @@ Result<uint64_t> address(const Invocation& call) {
   return number;
 }
 
+Result<uint32_t> mode_of(const Invocation& call) {
+  const std::string* text = call.value("--mode");
+  if (text == nullptr) return 0;
+  auto mode = ipc::changed_mode(0, *text);
+  if (mode && *mode == 0)
+    return fail(Why::usage, EINVAL, "--mode {}: nobody but root could use it", escaped(*text));
+  return mode;
+}
+
 Result<ipc::ArenaSpec> spec_of(const Invocation& call) {
   ipc::ArenaSpec spec;
   auto pages = parse_number("--pages", *call.value("--pages"), 1, kMaxArenaPages);
@@ -49,6 +60,9 @@ Result<ipc::ArenaSpec> spec_of(const Invocation& call) {
   spec.map_flags = kBpfFMmapable | (call.has("--segv-on-fault") ? kBpfFSegvOnFault : 0) |
                    (call.has("--no-user-conv") ? kBpfFNoUserConv : 0);
   spec.map_extra = *map_extra;
+  auto mode = mode_of(call);
+  if (!mode) return std::unexpected(mode.error());
+  spec.mode = *mode;
   if (call.value("--fault") != nullptr || call.value("--fault-around") != nullptr)
     spec.faults = {*fault, *around};
   return spec;
@@ -153,7 +167,10 @@ Object arena_object() {
                        "the default), or the kernel alone (direct; all pages are charged at once)"},
                       {"--fault-around", "auto|N",
                        "pages that one fault brings: 1 to 512, or auto for a window that grows "
-                       "with sequential access; otherwise 1"}},
+                       "with sequential access; otherwise 1"},
+                      {"--mode", "MODE",
+                       "who may do what, as for uarena arena chmod, beginning with nothing for "
+                       "anybody: u=rwxl,g=rwx,o=r; otherwise everybody may do everything"}},
             .summary = "create an arena",
             .details = "It lives until it is deleted, whatever becomes of its clients.",
             .example = "uarena arena create heap --pages 1048576",
@@ -165,6 +182,8 @@ Object arena_object() {
             .details = "Refused (EBUSY) while clients are attached or programs use it.",
             .example = "uarena arena delete heap",
             .run = remove},
+           chmod_command(),
+           chown_command(),
            trace_command()},
       .default_command = "show"};
 }

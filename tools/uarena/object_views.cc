@@ -7,6 +7,7 @@
 #include "ipc/base/page.h"
 #include "ipc/client/inspect.h"
 #include "ipc/client/names.h"
+#include "ipc/mode_text.h"
 #include "tools/uarena/fault_views.h"
 #include "tools/uarena/text.h"
 #include "tools/uarena/views.h"
@@ -88,10 +89,12 @@ Lines arena_lines(const uarena_arena_info& arena, const Lines& faults) {
                    with_unit(arena.pages_allocated * kPageSize), grouped(arena.pages_reserved))},
       {"memory file", file_text(arena)}};
   lines.insert(lines.end(), faults.begin(), faults.end());
-  lines.insert(lines.end(), {{"clients", grouped(arena.clients)},
-                             {"programs", grouped(arena.programs)},
-                             {"owner uid", number(arena.owner_uid)},
-                             {"cut-off runs", cut_off_text(arena)}});
+  lines.insert(lines.end(),
+               {{"clients", grouped(arena.clients)},
+                {"programs", grouped(arena.programs)},
+                {"owner", fmt::format("uid {}, gid {}", arena.owner_uid, arena.owner_gid)},
+                {"mode", fmt::format("{} (owner, group, others)", ipc::mode_text(arena.mode))},
+                {"cut-off runs", cut_off_text(arena)}});
   return lines;
 }
 
@@ -115,6 +118,8 @@ boost::json::object arena_json(const uarena_arena_info& arena) {
           {"blocks_unallocated", json_count(ipc::file_difference(arena).unallocated)},
           {"blocks_missing", json_count(ipc::file_difference(arena).missing)},
           {"owner_uid", arena.owner_uid},
+          {"owner_gid", arena.owner_gid},
+          {"mode", ipc::mode_text(arena.mode)},
           {"cut_off_runs", json_count(arena.cut_off_runs)},
           {"cut_off_program", json_count(arena.cut_off_program)},
           {"cut_off_name", printable(wire_name(arena.cut_off_name))},

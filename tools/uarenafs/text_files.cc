@@ -9,6 +9,7 @@
 #include "ipc/client/inspect.h"
 #include "ipc/client/names.h"
 #include "ipc/codec.h"
+#include "ipc/mode_text.h"
 
 namespace uarena::inspectfs {
 namespace {
@@ -54,6 +55,8 @@ std::string info_text(const uarena_arena_info& arena) {
                 {"blocks_unallocated", number(ipc::file_difference(arena).unallocated)},
                 {"blocks_missing", number(ipc::file_difference(arena).missing)},
                 {"owner_uid", number(arena.owner_uid)},
+                {"owner_gid", number(arena.owner_gid)},
+                {"mode", ipc::mode_text(arena.mode)},
                 {"cut_off_runs", number(arena.cut_off_runs)},
                 {"cut_off_program", number(arena.cut_off_program)},
                 {"cut_off_name", text_of(arena.cut_off_name)},

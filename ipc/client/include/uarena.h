@@ -136,6 +136,8 @@ struct uarena_create_opts {
   size_t sz;
   uint32_t fault;
   uint32_t fault_around;
+  uint32_t mode; /* who may do what with it (uarena_chmod); 0: UARENA_MODE_ALL */
+  uint32_t reserved; /* 0 */
 };
 /* As uarena_create; `opts` NULL: all 0, or what $UARENA_OPTIONS says (uarena_connect). */
 int uarena_create_with(uarena_conn *conn, const char *name, const struct uarena_attr *attr,
@@ -145,6 +147,21 @@ int uarena_find(uarena_conn *conn, const char *name, struct uarena_info *info);
 int uarena_stat(uarena_conn *conn, uint64_t arena_id, struct uarena_info *info);
 /* -EBUSY while clients are attached or programs use it. */
 int uarena_delete(uarena_conn *conn, uint64_t arena_id);
+
+/* Who may do what with an arena: as a file it has an owner (its creator), a group (the creator's) and a
+ * mode, which is the owner's rights << 8, those of members of the group << 4, and those of all others.
+ * Root and the broker's own uid may do everything. Without a right a call fails with -EACCES. A right is
+ * asked for when something begins: what is attached or runs goes on. */
+#define UARENA_RIGHT_READ 8u  /* look at pages, attach with UARENA_READONLY */
+#define UARENA_RIGHT_WRITE 4u /* attach, allocate, free, reserve, prefault */
+#define UARENA_RIGHT_RUN 2u   /* run programs that are bound to it */
+#define UARENA_RIGHT_LOAD 1u  /* bind programs to it, if one may load programs at all */
+#define UARENA_MODE_ALL 0xfffu
+/* For the owner. -EPERM for others. */
+int uarena_chmod(uarena_conn *conn, uint64_t arena_id, uint32_t mode);
+/* UINT32_MAX leaves uid or gid as it is. The uid is for root, who pays from then on is the new owner
+ * (-EDQUOT beyond his limits); the gid for the owner, to a group that he is in. -EPERM for others. */
+int uarena_chown(uarena_conn *conn, uint64_t arena_id, uint32_t uid, uint32_t gid);
 
 /* Maps the arena at its user_vm_start, which *base receives. -EEXIST: something of this process
  * occupies the address range; uarena_error() names it. -EALREADY: attached already. The mapping is
@@ -160,6 +177,10 @@ int uarena_delete(uarena_conn *conn, uint64_t arena_id);
  * pages keep the queued signal. A process that is stopped for more than a second while it guards may find
  * a page under a guard that was allocated meanwhile, until it has caught up. */
 #define UARENA_EXACT 1u
+/* `flags` UARENA_READONLY: the mapping can be read, and not be made writable. Reading an absent page makes
+ * it. Only for UARENA_DIRECT arenas: of others reading would ask the broker, and the kernel lets it answer
+ * for nobody who could not write (-EOPNOTSUPP). */
+#define UARENA_READONLY 2u
 int uarena_attach(uarena_conn *conn, uint64_t arena_id, unsigned flags, void **base);
 int uarena_detach(uarena_conn *conn, uint64_t arena_id);
 /* 1: system calls into absent pages of this attached arena are served by the broker too; 0: they
