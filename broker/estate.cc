@@ -57,7 +57,8 @@ std::optional<EstateEntry> EstateEntry::parse_untrusted(std::string_view name) {
       if (!taken) return std::nullopt;
       *number = *taken;
     }
-    if (!rest.empty()) return std::nullopt;
+    // "mem.07" would be struck out as "mem.7", and stay.
+    if (!rest.empty() || entry.name() != name) return std::nullopt;
     return entry;
   }
   return std::nullopt;

@@ -13,6 +13,7 @@
 #include "broker/arena_attr.h"
 #include "broker/checksum.h"
 #include "broker/memory_file.h"
+#include "ipc/base/log.h"
 
 namespace uarena::broker {
 
@@ -79,6 +80,10 @@ Result<ArenaIdentity> read_header_untrusted(int fd) {
   identity.creator_seq = header.creator_seq;
   identity.faulting = {static_cast<FaultWay>(header.fault), header.fault_around};
   if (auto ok = check_name_untrusted(identity.name); !ok) return std::unexpected(ok.error());
+  if (identity.id == 0) return fail(EINVAL, "the state file's arena has no number");
+  if (header.map_extra != 0 && header.map_extra != header.user_vm_start)
+    return fail(EINVAL, "the state file's arena is at {:#x}, but was wanted at {:#x}",
+                header.user_vm_start, header.map_extra);
   ArenaAttr placed = identity.attr;  // the real address must obey the rules of map_extra, too
   placed.map_extra = header.user_vm_start;
   if (auto ok = check_attr_untrusted(placed); !ok) return std::unexpected(ok.error());
@@ -228,10 +233,12 @@ CutOffRuns StateFile::cut_off_runs() const {
   for (size_t i = 0; i < format::kMarkWords; ++i) words[i] = load(format::kMark + i * 8);
   constexpr size_t kLast = format::kMarkWords - 1;
   if (words[0] == 0 || words[kLast] != checksum_words(std::span(words).first(kLast))) return {};
-  const auto* name = reinterpret_cast<const char*>(&words[3]);
+  const auto* text = reinterpret_cast<const char*>(&words[3]);
+  const std::string name(text, ::strnlen(text, format::kNameSize));
   const uint64_t count = words[0] & ((uint64_t{1} << format::kMarkWhyShift) - 1);
-  return {count, static_cast<CutOff>(words[0] >> format::kMarkWhyShift), words[1], words[2],
-          std::string(name, ::strnlen(name, format::kNameSize))};
+  const auto why = static_cast<CutOff>(words[0] >> format::kMarkWhyShift);
+  if (why > CutOff::gone) return {};  // no broker of this version has made it
+  return {count, why, words[1], words[2], escaped(name)};
 }
 
 uint64_t StateFile::checksum_after(std::span<const Fill> fills) const {

@@ -41,7 +41,7 @@ connections = 0
 }
 
 TEST(Config, NothingIsAConfiguration) {
-  for (const char* text : {"", "# only this\n", "[limits]\n", "limits = {}\n"})
+  for (const char* text : {"", "# only this, \xc3\xa4\n", "[limits]\n", "limits = {}\n"})
     EXPECT_TRUE(parse_config_untrusted(text, "x")) << text;
 }
 
@@ -84,6 +84,10 @@ TEST(Config, ErrorsNameTheLineAndWhatIsAllowed) {
       {"[limits.user.\"\\u001b[31m\"]\n", "x:1: there is no user '\\x1b[31m'"},
       {"[limits.user.0]\npagez = 1\n", "x:2: 'pagez' is unknown here"},
       {"\xff\xfe = 1\n", "x:1: "},
+      {"[limits.user.\"root\\u0000\"]\n", "x:1: there is no user 'root\\x00'"},
+      {"[limits.user.0]\n[limits.user.root]\n", "x:2: user 0 has a table already, 'root' is"},
+      {"[;limits]\n", "x:1: "},
+      {"[li\xc3\xa4mits]\n", "x:1: "},
   };
   for (const Wrong& wrong : cases) {
     const auto config = parse_config_untrusted(wrong.text, "x");

@@ -35,7 +35,8 @@ TEST(EstateEntry, OtherNamesAreNotOurs) {
        {"",          ".",        "mem",     "mem.",   "mem.x",        "mem.1.",
         "mem.1.2",   "mem.-1",   "mem.+1",  "mem. 1", "mem.1x",       "mem.18446744073709551616",
         "Mem.1",     "ledger.1", "ledger.", "map.1",  "map.1.",       "map..1",
-        "map.1.2.3", "uffd.1",   "run.1.",  "full",   "listener-1-2", "memory.1"})
+        "map.1.2.3", "uffd.1",   "run.1.",  "full",   "listener-1-2", "memory.1",
+        "mem.01",    "map.1.00"})
     EXPECT_EQ(EstateEntry::parse_untrusted(name), std::nullopt) << name;
 }
 

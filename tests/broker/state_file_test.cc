@@ -218,6 +218,24 @@ TEST(StateFile, AFileOfTheSecondVersionIsEverybodys) {
   EXPECT_EQ(StateFile::open_untrusted(dup_of(file))->access(), (ArenaAccess{5, 6, 0x800}));
 }
 
+TEST(StateFile, AnArenaHasANumberAndIsWhereItWasWanted) {
+  const auto refused = [](auto change) {
+    return code_after([&](int fd) { rewrite_header(fd, change); });
+  };
+  EXPECT_EQ(refused([](auto& header) { header.map_extra = 0; }), 0) << "anywhere";
+  EXPECT_EQ(refused([](auto& header) { header.map_extra += kPageSize; }), EINVAL);
+  EXPECT_EQ(refused([](auto& header) { header.arena_id = 0; }), EINVAL);
+}
+
+TEST(StateFile, AMarkThatNobodyCanReadIsNone) {
+  StateFile file = StateFile::create(identity(1)).value();
+  file.set_cut_off_runs({3, CutOff::gone, 4, 5, "a\x1b[2J"});
+  EXPECT_EQ(file.cut_off_runs().count, 3U);
+  EXPECT_EQ(file.cut_off_runs().program, "a\\x1b[2J");
+  file.set_cut_off_runs({3, static_cast<CutOff>(3), 4, 5, "a"});
+  EXPECT_EQ(file.cut_off_runs().count, 0U);
+}
+
 // Version 1 had no such field: 0 there.
 TEST(StateFile, AFileOfTheFirstVersionIsTakenOver) {
   StateFile file = StateFile::create(identity(100)).value();

@@ -62,7 +62,7 @@ class SharedProgress final : public Progress {
   explicit SharedProgress(Shared& shared) : shared_(shared) {}
   void trying(std::span<const std::byte> input) override {
     shared_.size = std::min(input.size(), kMaxInput);
-    std::memcpy(shared_.input, input.data(), shared_.size);
+    std::ranges::copy(input.first(shared_.size), shared_.input);  // may be none
     ++shared_.executions;
     ++shared_.input_number;
   }

@@ -4,8 +4,8 @@
 // takes too long or too much memory), the parent still has the input, saves it, and says how to run
 // it again.
 //
-// This is no libFuzzer: both fuzzers build their inputs from what they know of programs and
-// objects, which random bytes with coverage find only after a long time, and so they are ordinary
+// This is no libFuzzer: the fuzzers build their inputs from what they know of programs,
+// objects and messages, which random bytes with coverage find only after a long time, and so they are ordinary
 // programs that run under either compiler, with the sanitizers or without.
 #pragma once
 

@@ -69,7 +69,8 @@ void mutate(Random& random, ProgramDef& program) {
         i.off = static_cast<int16_t>(random.one_of(0, 1, -1, 8, -8, i.off + 1, i.off - 1));
         break;
       case 3:
-        i.imm = random.one_of(0, 1, -1, 8, 63, 64, 0x7fffffff, i.imm + 1, i.imm - 1);
+        i.imm = random.one_of(0, 1, -1, 8, 63, 64, 0x7fffffff, static_cast<uint32_t>(i.imm) + 1,
+                              static_cast<uint32_t>(i.imm) - 1);
         break;
       case 4:
         i.code = static_cast<uint8_t>(i.code ^ (1u << random.pick(8)));
