@@ -5,8 +5,8 @@
 // it again.
 //
 // This is no libFuzzer: the fuzzers build their inputs from what they know of programs,
-// objects and messages, which random bytes with coverage find only after a long time, and so they are ordinary
-// programs that run under either compiler, with the sanitizers or without.
+// objects and messages, which random bytes with coverage find only after a long time, and so they
+// are ordinary programs that run under either compiler, with the sanitizers or without.
 #pragma once
 
 #include <cstddef>
