@@ -223,7 +223,10 @@ void Arena::Impl::free_batch(Guard& guard, PageRange pages) {
     return;
   }
   log(LogLevel::error, "arena.free_failed",
-      {{"id", identity.id}, {"page", pages.first}, {"error", punched.error().message}});
+      {{"id", identity.id},
+       {"page", pages.first},
+       {"errno", punched.error().code},
+       {"error", punched.error().message}});
 }
 
 void Arena::Impl::tell_allocated(Guard& guard, PageRange pages) {

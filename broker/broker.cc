@@ -128,7 +128,8 @@ std::string Broker::status_line() const { return "serving on " + door_->path(); 
 void Broker::reload() {
   tell_reloading();
   if (auto configured = configure(); !configured)
-    log(LogLevel::error, "config.refused", {{"error", configured.error().message}});
+    log(LogLevel::error, "config.refused",
+        {{"errno", configured.error().code}, {"error", configured.error().message}});
   else if (options_.config.empty())
     log(LogLevel::info, "config.none", {{"hint", "uarenad was started without --config"}});
   else
@@ -145,7 +146,9 @@ void Broker::take_over(EstateEntries& left) {
   for (LeftClient& client : take_over_clients(left)) {
     if (auto resumed = resume(client); !resumed)
       log(LogLevel::warning, "client.not_resumed",
-          {{"client", client.id}, {"error", resumed.error().message}});
+          {{"client", client.id},
+           {"errno", resumed.error().code},
+           {"error", resumed.error().message}});
     close_left(client);
   }
   drop_entries(left, *estate_);
@@ -181,7 +184,9 @@ Result<void> Broker::resume(LeftClient& left) {
     // The client goes on without that one.
     if (!resumed)
       log(LogLevel::error, "takeover.lost",
-          {{"name", entry.name()}, {"error", resumed.error().message}});
+          {{"name", entry.name()},
+           {"errno", resumed.error().code},
+           {"error", resumed.error().message}});
   }
   for (auto& [entry, fd] : left.channels) {
     const auto slot = static_cast<uint32_t>(entry.second);
@@ -220,7 +225,8 @@ void Broker::close_leftovers(Inherited& inherited) {
     const bool ours =
         named.name == Inherited::kUserfaultfd || named.name == Inherited::kCpuDmaLatency;
     if (auto removed = ours ? Result<void>() : store_->remove(named.name); !removed)
-      log(LogLevel::warning, "daemon.not_removed", {{"error", removed.error().message}});
+      log(LogLevel::warning, "daemon.not_removed",
+          {{"errno", removed.error().code}, {"error", removed.error().message}});
     unwanted.push_back(std::move(named.fd));
   }
   ipc::close_untrusted(std::move(unwanted));
@@ -293,7 +299,7 @@ Account& Broker::meet(const ipc::PeerCredentials& peer) {
 // It is told why, if it looks: the answer to a request that has not been read.
 void Broker::turn_away(Fd socket, const ipc::PeerCredentials& peer, const Error& why) {
   log(LogLevel::info, "client.turned_away",
-      {{"uid", peer.uid}, {"pid", peer.pid}, {"error", why.message}});
+      {{"uid", peer.uid}, {"pid", peer.pid}, {"errno", why.code}, {"error", why.message}});
   [[maybe_unused]] const auto sent =
       ipc::send_record(socket.get(), ipc::make_error(0, why), ipc::Wait::no);
   ipc::close_connection(std::move(socket));
@@ -309,7 +315,7 @@ void Broker::accept(Fd socket, ipc::PeerCredentials peer) {
                                            ipc::EventLoop::Clock::now(), socket.get());
   if (auto added = add_client(id, std::move(socket), std::move(session)); !added)
     log(LogLevel::warning, "client.turned_away",
-        {{"client", id}, {"error", added.error().message}});
+        {{"client", id}, {"errno", added.error().code}, {"error", added.error().message}});
 }
 
 // The line is written when all that the client held is released.

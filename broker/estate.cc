@@ -75,7 +75,8 @@ Result<std::unique_ptr<Estate>> Estate::create(FdStore& store) {
   if (!ledger) return std::unexpected(ledger.error());
   std::unique_ptr<Estate> estate(new Estate(store, std::move(*ledger)));
   if (auto entered = estate->enter({Kind::ledger}, estate->ledger_.fd()); !entered)
-    log(LogLevel::warning, "estate.not_kept", {{"error", entered.error().message}});
+    log(LogLevel::warning, "estate.not_kept",
+        {{"errno", entered.error().code}, {"error", entered.error().message}});
   return estate;
 }
 
@@ -97,7 +98,9 @@ Result<LedgerSlot> Estate::take_slot() {
 void Estate::strike(const EstateEntry& entry) {
   if (auto removed = store_.remove(entry.name()); !removed)
     log(LogLevel::warning, "estate.not_removed",
-        {{"name", entry.name()}, {"error", removed.error().message}});
+        {{"name", entry.name()},
+         {"errno", removed.error().code},
+         {"error", removed.error().message}});
 }
 
 }  // namespace uarena::broker

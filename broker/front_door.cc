@@ -56,7 +56,8 @@ std::optional<ipc::BoundSocket> predecessors(const Options& options, Inherited& 
     log(LogLevel::warning, "daemon.listener_dropped",
         {{"name", kept.name}, {"path", ipc::path_of(kept.fd.get())}});
     if (auto removed = store.remove(kept.name); !removed)
-      log(LogLevel::warning, "daemon.not_removed", {{"error", removed.error().message}});
+      log(LogLevel::warning, "daemon.not_removed",
+          {{"errno", removed.error().code}, {"error", removed.error().message}});
   }
   return chosen;
 }
@@ -93,7 +94,8 @@ Result<FrontDoor> FrontDoor::open(ipc::EventLoop& loop, const Options& options,
 void FrontDoor::keep() {
   kept_as_ = kept_name(listener_->file());
   if (auto put = store_->put(kept_as_, listener_->socket()); !put)
-    log(LogLevel::warning, "daemon.listener_not_kept", {{"error", put.error().message}});
+    log(LogLevel::warning, "daemon.listener_not_kept",
+        {{"errno", put.error().code}, {"error", put.error().message}});
 }
 
 FrontDoor::~FrontDoor() {
@@ -101,7 +103,8 @@ FrontDoor::~FrontDoor() {
   listener_.reset();
   if (kept_as_.empty()) return;
   if (auto removed = store_->remove(kept_as_); !removed)
-    log(LogLevel::warning, "daemon.not_removed", {{"error", removed.error().message}});
+    log(LogLevel::warning, "daemon.not_removed",
+        {{"errno", removed.error().code}, {"error", removed.error().message}});
 }
 
 std::string FrontDoor::path() const { return ipc::path_of(listener_->socket()); }

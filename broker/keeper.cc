@@ -116,7 +116,8 @@ Result<int> Keeper::run() {
   for (int failures = 0;;) {
     if (auto started = start(); !started) {
       if (++failures == kMostFailures || told_to_stop_) return std::unexpected(started.error());
-      log(LogLevel::error, "keeper.not_started", {{"error", started.error().message}});
+      log(LogLevel::error, "keeper.not_started",
+          {{"errno", started.error().code}, {"error", started.error().message}});
       wait_a_moment();
       continue;
     }
@@ -209,7 +210,7 @@ void Keeper::store(const NotifyMessage& message, std::vector<Fd> fds) {
   if (message.store == NotifyMessage::Store::put)
     if (auto put = kept_.put(message.name, fds); !put)
       log(LogLevel::error, "keeper.not_kept",
-          {{"name", message.name}, {"error", put.error().message}});
+          {{"name", message.name}, {"errno", put.error().code}, {"error", put.error().message}});
   ipc::close_untrusted(std::move(fds));
 }
 

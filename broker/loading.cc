@@ -27,7 +27,9 @@ Loading::~Loading() {
   use_.reset();
   if (auto removed = arenas_.remove(created_arena_); !removed)
     log(LogLevel::warning, "arena.left_behind",
-        {{"id", created_arena_}, {"error", removed.error().message}});
+        {{"id", created_arena_},
+         {"errno", removed.error().code},
+         {"error", removed.error().message}});
 }
 
 // From bytes to instructions, maps and names, all of them untrusted until here.

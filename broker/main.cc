@@ -9,11 +9,13 @@
 #include "broker/keeper.h"
 #include "broker/keeper_child.h"
 #include "broker/options.h"
+#include "ipc/base/journal.h"
 
 int main(int argc, char** argv) {
   using namespace uarena;
   const broker::Options options = broker::parse_options(argc, argv);
   set_log_level(options.log_level);
+  log_to_journal("uarenad");
   if (options.keeper) return broker::run_keeper({argv, static_cast<size_t>(argc)});
   broker::die_with_keeper();
   auto inherited = broker::Inherited::from_environment();

@@ -98,7 +98,9 @@ bool RunRequests::serve(RunChannel& channel, Result<Record> record) {
     if (record.error().code == EAGAIN) return true;
     if (record.error().code != ipc::kEndOfFile)
       log(LogLevel::warning, "run.bad_record",
-          {{"client", channel.client->client_id}, {"error", record.error().message}});
+          {{"client", channel.client->client_id},
+           {"errno", record.error().code},
+           {"error", record.error().message}});
     return false;
   }
   auto reply = reply_to(channel, std::move(*record));
@@ -188,6 +190,7 @@ Result<Record> RunRequests::load(RunChannel& channel, Request& request, Fd* log_
     log(LogLevel::info, "prog.rejected",
         {{"client", client.client_id},
          {"object", load.object_name},
+         {"errno", loaded.error().error.code},
          {"errno", loaded.error().error.code},
          {"error", loaded.error().error.message}});
     if (!loaded.error().log.empty()) {

@@ -26,7 +26,10 @@ std::vector<EstateEntry> all_of(const EstateEntries& entries, Kind kind) {
 
 void lost(const EstateEntry& entry, const Error& error) {
   log(LogLevel::error, "takeover.lost",
-      {{"name", entry.name()}, {"errno", error.code}, {"error", error.message}});
+      {{"name", entry.name()},
+       {"errno", error.code},
+       {"errno", error.code},
+       {"error", error.message}});
 }
 
 Result<void> take_over_arena(uint64_t id, Fd memory, Fd state, ArenaRegistry& arenas,

@@ -14,6 +14,7 @@ namespace uarena {
 namespace {
 
 std::atomic<LogLevel> threshold{LogLevel::info};
+std::atomic<LogSink*> other_place{nullptr};
 
 // Never blocks: if whoever reads standard error has stopped doing so, lines are dropped and
 // counted, and the next line that goes out says how many. poll(2) promises room for PIPE_BUF bytes,
@@ -63,19 +64,24 @@ std::optional<LogLevel> log_level_of(std::string_view name) {
 
 void set_log_level(LogLevel level) { threshold = level; }
 
+void set_log_sink(LogSink* sink) { other_place = sink; }
+
 void log(LogLevel level, std::string_view event, std::initializer_list<LogField> fields) {
   if (level < threshold.load(std::memory_order_relaxed)) return;
+  std::string text = fmt::format("event={}", event);
+  for (const LogField& field : fields)
+    fmt::format_to(std::back_inserter(text), " {}={}", field.key, field.value);
+  if (LogSink* sink = other_place.load(std::memory_order_relaxed);
+      sink != nullptr && sink->write({level, event, {fields.begin(), fields.end()}, text}))
+    return;
   timespec now{};
   clock_gettime(CLOCK_REALTIME, &now);
   tm utc{};
   gmtime_r(&now.tv_sec, &utc);
-  std::string line = fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z level={} event={}",
-                                 utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday, utc.tm_hour,
-                                 utc.tm_min, utc.tm_sec, now.tv_nsec / 1000000,
-                                 kLogLevelNames[static_cast<size_t>(level)], event);
-  for (const LogField& field : fields)
-    fmt::format_to(std::back_inserter(line), " {}={}", field.key, field.value);
-  line += '\n';
+  std::string line =
+      fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z level={} {}\n", utc.tm_year + 1900,
+                  utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec,
+                  now.tv_nsec / 1000000, kLogLevelNames[static_cast<size_t>(level)], text);
   write_or_drop(line);
 }
 

@@ -10,6 +10,7 @@
 #include <array>
 #include <initializer_list>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -33,7 +34,13 @@ struct LogField {
       value = fmt::format("{}", v);
   }
   std::string_view key;
-  std::string value;
+  std::string value;  // strings in quotation marks
+
+  // Without them; still escaped.
+  std::string_view plain() const {
+    const std::string_view text = value;
+    return text.starts_with('"') ? text.substr(1, text.size() - 2) : text;
+  }
 
  private:
   static std::string quoted(std::string_view text);
@@ -41,6 +48,23 @@ struct LogField {
 
 // Lines below this level are dropped. Starts at info.
 void set_log_level(LogLevel level);
+
+// Another place for lines than standard error. May be called by several threads at a time, and must
+// not wait for anybody.
+struct LogLine {
+  LogLevel level = LogLevel::info;
+  std::string_view event;
+  std::span<const LogField> fields;
+  std::string_view text;  // event and fields, key=value
+};
+class LogSink {
+ public:
+  virtual ~LogSink() = default;
+  // False: it was not taken, and goes to standard error.
+  virtual bool write(const LogLine& line) = 0;
+};
+// Borrowed; null: none. Before the first line.
+void set_log_sink(LogSink* sink);
 
 void log(LogLevel level, std::string_view event, std::initializer_list<LogField> fields = {});
 

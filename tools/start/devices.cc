@@ -37,7 +37,7 @@ Result<void> keep_or_warn(Manager& manager, std::string_view name, const Result<
     return manager.keep(name, opened->get());
   }
   log(LogLevel::warning, "start.without_device",
-      {{"name", name}, {"error", opened.error().message}});
+      {{"name", name}, {"errno", opened.error().code}, {"error", opened.error().message}});
   return manager.forget(name);
 }
 

@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "ipc/base/journal.h"
 #include "ipc/base/log.h"
 #include "tools/start/devices.h"
 #include "tools/start/fuse_mount.h"
@@ -32,6 +33,7 @@ Result<void> with_manager(const std::function<Result<void>(start::Manager&)>& wo
 }  // namespace
 
 int main(int argc, char** argv) {
+  log_to_journal("uarena-start");
   CLI::App app{"uarena-start: opens for uarena's sandboxed services what they may not open."};
   app.set_version_flag("-V,--version", std::string("uarena-start ") + UARENA_VERSION);
   app.require_subcommand(1);

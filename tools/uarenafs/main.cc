@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "ipc/base/journal.h"
 #include "tools/uarenafs/inherited.h"
 #include "tools/uarenafs/options.h"
 #include "tools/uarenafs/session.h"
@@ -83,6 +84,7 @@ int main(int argc, char** argv) {
   using namespace uarena;
   const inspectfs::Options options = inspectfs::parse_options(argc, argv);
   set_log_level(options.log_level);
+  log_to_journal("uarenafs");
   if (auto done = inspectfs::run(options); !done) {
     std::fprintf(stderr, "uarenafs: %s\n", escaped(done.error().message).c_str());
     return EXIT_FAILURE;
