@@ -191,7 +191,6 @@ Result<Record> RunRequests::load(RunChannel& channel, Request& request, Fd* log_
         {{"client", client.client_id},
          {"object", load.object_name},
          {"errno", loaded.error().error.code},
-         {"errno", loaded.error().error.code},
          {"error", loaded.error().error.message}});
     if (!loaded.error().log.empty()) {
       // Without the log the sentence still says what is wrong, so a failure here is not the answer.

@@ -53,7 +53,6 @@ bool Session::answer(Record&& record, Time now) {
     log(LogLevel::warning, "client.bad_request",
         {{"client", client_id_},
          {"errno", request.error().error.code},
-         {"errno", request.error().error.code},
          {"error", request.error().error.message}});
     if (!request.error().seq) return false;
     send_(ipc::make_error(*request.error().seq, request.error().error));
@@ -71,7 +70,6 @@ void Session::refuse(const Request& request, const Error& error) {
   log(LogLevel::debug, "client.refused",
       {{"client", client_id_},
        {"request", ipc::message_name(request.type)},
-       {"errno", error.code},
        {"errno", error.code},
        {"error", error.message}});
   send_(ipc::make_error(request.seq, error));

@@ -1,5 +1,7 @@
 #include "broker/takeover.h"
 
+#include <fcntl.h>
+
 #include <cstring>
 
 #include "ipc/base/log.h"
@@ -24,12 +26,16 @@ std::vector<EstateEntry> all_of(const EstateEntries& entries, Kind kind) {
   return found;
 }
 
-void lost(const EstateEntry& entry, const Error& error) {
+void lost(const EstateEntry& entry, const Error& error, bool kept = false) {
   log(LogLevel::error, "takeover.lost",
-      {{"name", entry.name()},
-       {"errno", error.code},
-       {"errno", error.code},
-       {"error", error.message}});
+      {{"name", entry.name()}, {"kept", kept}, {"errno", error.code}, {"error", error.message}});
+}
+
+// Ours can't be resized, and whoever has put another file in its place has not put an arena there.
+bool is_memory_file(const Fd& fd) {
+  constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW;
+  const int seals = fd ? ::fcntl(fd.get(), F_GET_SEALS) : -1;
+  return seals >= 0 && (seals & kSeals) == kSeals;
 }
 
 Result<void> take_over_arena(uint64_t id, Fd memory, Fd state, ArenaRegistry& arenas,
@@ -86,10 +92,12 @@ void take_over_arenas(EstateEntries& entries, Estate& estate, ArenaRegistry& are
   for (const EstateEntry& entry : all_of(entries, Kind::state)) {
     const EstateEntry memory{Kind::memory, entry.first};
     Fd memory_fd = extract(entries, memory), state_fd = extract(entries, entry);
+    const bool an_arenas = is_memory_file(memory_fd) && is_memory_file(state_fd);
     auto taken =
         take_over_arena(entry.first, std::move(memory_fd), std::move(state_fd), arenas, accounts);
     if (taken) continue;
-    lost(entry, taken.error());
+    lost(entry, taken.error(), an_arenas);
+    if (an_arenas) continue;
     estate.strike(entry);
     estate.strike(memory);
   }

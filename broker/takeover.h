@@ -7,7 +7,9 @@
 //   -> clients, for the broker to go on with
 //
 // What came from the store is untrusted as any input: what is damaged or not complete is said in
-// the log and left out, with what stands on it.
+// the log and left out, with what stands on it. The memory of an arena is never thrown away for
+// that: where both its files are there, and this broker can't read its state (it is damaged, or of
+// a later version), they stay in the store for one that can.
 #pragma once
 
 #include <map>

@@ -55,7 +55,7 @@ void BrokerPool::note_lost(const Error& error) {
   const std::lock_guard lock(mutex_);
   if (error.code == ETIMEDOUT) quiet_until_ = Clock::now() + kQuiet;
   log(said_ ? LogLevel::debug : LogLevel::warning, "broker.lost",
-      {{"errno", error.code}, {"errno", error.code}, {"error", error.message}});
+      {{"errno", error.code}, {"error", error.message}});
   said_ = true;
   reachable_ = false;
 }

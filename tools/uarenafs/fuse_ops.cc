@@ -21,7 +21,7 @@ Error not_open() { return {EBADF, "the kernel asks for an open file that it has 
 
 void refuse(fuse_req_t request, const Error& error) {
   log(LogLevel::debug, "request.failed",
-      {{"errno", error.code}, {"errno", error.code}, {"error", error.message}});
+      {{"errno", error.code}, {"error", error.message}});
   fuse_reply_err(request, errno_of(error));
 }
 

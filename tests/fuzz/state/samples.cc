@@ -83,13 +83,22 @@ ArenaIdentity some_identity(Random& random) {
 Image some_image(Random& random) {
   PageTable table = PageTable::create(some_identity(random)).value();
   for (uint64_t n = random.below(30); n > 0; --n) operate(random, table);
+  const auto some_access = [&random] {
+    return ArenaAccess{static_cast<uid_t>(random.below(70000)),
+                       static_cast<gid_t>(random.below(70000)),
+                       static_cast<uint32_t>(random.below(UARENA_MODE_ALL + 1))};
+  };
+  for (uint64_t n = random.below(3); n > 0; --n) table.state_file().set_access(some_access());
   if (random.one_in(3))
     table.state_file().set_cut_off_runs({1 + random.below(9), CutOff::limit, 4, 5, "program"});
   Image image(table.state_file().fd());
   if (random.one_in(2)) return image;
   std::vector<StateFile::Store> stores;
   table.state_file().record_stores(&stores);
-  operate(random, table);
+  if (random.one_in(4))
+    table.state_file().set_access(some_access());
+  else
+    operate(random, table);
   table.state_file().record_stores(nullptr);
   for (size_t n = random.below(stores.size() + 1), i = 0; i < n; ++i)
     image.set(stores[i].offset, stores[i].value);
