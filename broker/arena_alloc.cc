@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "broker/arena_impl.h"
+#include "broker/death_point.h"
 #include "broker/numa.h"
 #include "ipc/base/log.h"
 
@@ -85,7 +86,9 @@ int Arena::reserve_pages(uint64_t addr, uint32_t page_cnt) {
   do {
     if (!in.table.all_free(pages)) return -EBUSY;
   } while (in.wait_for_work(guard, pages));
+  UARENA_DEATH_POINT("reserve.before");
   in.table.take(pages, Origin::reserved);
+  UARENA_DEATH_POINT("reserve.entered");
   return 0;
 }
 
@@ -124,7 +127,9 @@ int Arena::Impl::allocate(Guard& guard, PageRange pages, Origin origin,
     if (refused != nullptr) *refused = charged.error();
     return charged.error().code;
   }
+  UARENA_DEATH_POINT("alloc.charged");
   table.take(pages, origin);
+  UARENA_DEATH_POINT("alloc.entered");
   Work claiming{pages};
   work.push_back(&claiming);
   uint32_t done = 0;
@@ -148,6 +153,7 @@ int Arena::Impl::claim_without_lock(Guard& guard, Work& claiming, uint32_t& done
     const KernelView::Claimed claimed = view.claim({pages.first + done, pages.count - done});
     guard.lock();
     done += claimed.pages;
+    UARENA_DEATH_POINT("alloc.claimed");
     if (claimed.error == 0) continue;
     const bool by_fault =
         std::ranges::find(claiming.served, pages.first + done) != claiming.served.end();
@@ -213,12 +219,15 @@ void Arena::Impl::free_batch(Guard& guard, PageRange pages) {
   work.push_back(&freeing);
   guard.unlock();
   // Also where the table knows of no page: what a client made behind our back goes the same way.
+  UARENA_DEATH_POINT("free.before");
   auto punched = file.punch(pages);
+  UARENA_DEATH_POINT("free.punched");
   guard.lock();
   std::erase(work, &freeing);
   work_done.notify_all();
   if (punched) {
     release_but(pages, freeing.served);
+    UARENA_DEATH_POINT("free.entered");
     for (const auto& watcher : watchers) watcher->freed(pages);
     return;
   }

@@ -13,6 +13,7 @@
 #include <algorithm>
 
 #include "broker/arena_impl.h"
+#include "broker/death_point.h"
 
 namespace uarena::broker {
 
@@ -24,7 +25,9 @@ uint32_t Arena::fault_around(uint64_t address, uint32_t pages, const MakePages& 
     taken = in.take_around((address - user_vm_start()) >> kPageShift, pages);
   }
   if (taken.count == 0) return 0;
+  UARENA_DEATH_POINT("around.entered");
   const uint32_t made = make(in.address_of(taken.first), taken.count);
+  UARENA_DEATH_POINT("around.made");
   for (uint32_t done = 0; done < taken.count;) {
     const Impl::Guard guard(in.lock);
     const bool exist = done < made;

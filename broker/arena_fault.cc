@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "broker/arena_impl.h"
+#include "broker/death_point.h"
 
 namespace uarena::broker {
 
@@ -95,12 +96,15 @@ void Arena::Impl::note_served(PageRange pages) {
 // Free pages that somebody else made are taken as they are: that is what the fault asked for.
 int Arena::Impl::fill_free(PageRange pages, uint32_t& made) {
   if (auto charged = charge(pages.count); !charged) return charged.error().code;
+  UARENA_DEATH_POINT("fault.charged");
   table.take(pages, Origin::fault);
+  UARENA_DEATH_POINT("fault.entered");
   for (uint32_t done = 0; done < pages.count;) {
     const PageRange rest = {pages.first + done, pages.count - done};
     const KernelView::Claimed claimed = view.claim(rest);
     done += claimed.pages;
     made += claimed.pages;
+    UARENA_DEATH_POINT("fault.claimed");
     if (claimed.error == EEXIST) {
       ++done;
     } else if (claimed.error != 0) {
@@ -116,6 +120,7 @@ int Arena::Impl::fill_free(PageRange pages, uint32_t& made) {
 int Arena::Impl::fill_reserved(uint32_t page, uint32_t& made) {
   if (auto charged = charge(1); !charged) return charged.error().code;
   table.assign({page, 1}, Origin::fault);
+  UARENA_DEATH_POINT("fault.reserved_entered");
   const KernelView::Claimed claimed = view.claim({page, 1});
   made += claimed.pages;
   if (claimed.error == 0 || claimed.error == EEXIST) {

@@ -3,6 +3,7 @@
 #include <array>
 #include <charconv>
 
+#include "broker/death_point.h"
 #include "ipc/base/log.h"
 
 namespace uarena::broker {
@@ -95,12 +96,30 @@ Result<LedgerSlot> Estate::take_slot() {
   return LedgerSlot(ledger_, *slot);
 }
 
+namespace {
+
+// "mem" of "mem.7".
+[[maybe_unused]] std::string kind_of(const EstateEntry& entry) {
+  const std::string name = entry.name();
+  return name.substr(0, name.find('.'));
+}
+
+}  // namespace
+
+Result<void> Estate::enter(const EstateEntry& entry, int fd) {
+  auto entered = store_.put(entry.name(), fd);
+  UARENA_DEATH_POINT("entered." + kind_of(entry));
+  return entered;
+}
+
 void Estate::strike(const EstateEntry& entry) {
+  UARENA_DEATH_POINT("strike." + kind_of(entry));
   if (auto removed = store_.remove(entry.name()); !removed)
     log(LogLevel::warning, "estate.not_removed",
         {{"name", entry.name()},
          {"errno", removed.error().code},
          {"error", removed.error().message}});
+  UARENA_DEATH_POINT("struck." + kind_of(entry));
 }
 
 }  // namespace uarena::broker

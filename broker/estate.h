@@ -106,7 +106,7 @@ class Estate {
   static Result<std::unique_ptr<Estate>> open_untrusted(FdStore& store, Fd ledger);
 
   // ENOSPC: the manager has no room for it.
-  Result<void> enter(const EstateEntry& entry, int fd) { return store_.put(entry.name(), fd); }
+  Result<void> enter(const EstateEntry& entry, int fd);
   Result<EstateHold> hold(const EstateEntry& entry, int fd);
   // EMFILE: all are taken.
   Result<LedgerSlot> take_slot();

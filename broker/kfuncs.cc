@@ -4,6 +4,7 @@
 #include <array>
 
 #include "broker/arena.h"
+#include "broker/death_point.h"
 #include "jit/catalogue.h"
 
 namespace uarena::broker {
@@ -25,8 +26,11 @@ Arena& arena_of(uint64_t map) {
 // u64 flags): K33.
 uint64_t alloc_pages(uint64_t map, uint64_t addr, uint64_t page_cnt, uint64_t node_id,
                      uint64_t flags, RunContext*) {
-  return arena_of(map).alloc_pages(addr, static_cast<uint32_t>(page_cnt), static_cast<int>(node_id),
-                                   flags, Origin::program);
+  UARENA_DEATH_POINT("kfunc.begun");
+  const uint64_t pages = arena_of(map).alloc_pages(
+      addr, static_cast<uint32_t>(page_cnt), static_cast<int>(node_id), flags, Origin::program);
+  UARENA_DEATH_POINT("kfunc.done");
+  return pages;
 }
 
 // void bpf_arena_free_pages(void *map, void __arena *ptr, u32 page_cnt): K38.

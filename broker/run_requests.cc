@@ -6,6 +6,7 @@
 
 #include <chrono>
 
+#include "broker/death_point.h"
 #include "broker/sealed_file.h"
 #include "broker/wire_records.h"
 #include "ipc/base/log.h"
@@ -50,6 +51,7 @@ void begin(RunChannel& channel, const Request& request, uint64_t program = 0) {
       static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(now).count());
   channel.in_hand->program = program;
   channel.in_hand->begun = request.seq + 1;
+  UARENA_DEATH_POINT("request.begun");
 }
 
 jit::TraceLog::Content dumped(const Program& program, uint32_t what) {
@@ -106,8 +108,11 @@ bool RunRequests::serve(RunChannel& channel, Result<Record> record) {
   auto reply = reply_to(channel, std::move(*record));
   if (!reply) return false;
   // A client that doesn't take its answers has a full socket: it loses the channel, nobody waits.
+  UARENA_DEATH_POINT("request.done");
   const bool sent = ipc::send_record(socket, *reply, ipc::Wait::no).has_value();
+  UARENA_DEATH_POINT("request.answered");
   ipc::drop_record(socket);
+  UARENA_DEATH_POINT("request.dropped");
   channel.in_hand->begun = 0;
   return sent;
 }
@@ -246,6 +251,7 @@ Result<Record> RunRequests::run(RunChannel& channel, Request& request) {
   auto result =
       run_program(*program, payload.first(body.ctx_size), body.repeat, channel.client->gone,
                   kRunLimitNs, &channel.client->caller, payload.subspan(body.ctx_size));
+  UARENA_DEATH_POINT("run.ended");
   channel.in_hand->program = 0;  // it has ended; whether its caller hears of it is another matter
   if (!result) return std::unexpected(result.error());
   uarena_prog_run_reply reply{};

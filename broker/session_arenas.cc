@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include "broker/arena_attr.h"
+#include "broker/death_point.h"
 #include "broker/fault_policy.h"
 #include "broker/run_requests.h"
 #include "broker/session.h"
@@ -42,6 +43,7 @@ Result<Record> Session::arena_create(Request& request) {
       request.name(), attr, services_.accounts.of(peer_.uid), {client_id_, request.seq},
       {static_cast<FaultWay>(body.fault), body.fault_around}, {.gid = peer_.gid, .mode = mode});
   if (!arena) return std::unexpected(arena.error());
+  UARENA_DEATH_POINT("create.done");
   log_created(client_id_, **arena);
   uarena_arena_reply reply{};
   reply.info = arena_info(**arena);
@@ -371,6 +373,7 @@ void Session::armed(uint64_t seq, uint64_t arena_id, Result<Armed> result, bool 
        {"arena", arena_id},
        {"full", full},
        {"exact", attachment.exact.has_value()}});
+  UARENA_DEATH_POINT("attach.armed");
   Record reply = ipc::make_reply(UARENA_MSG_ATTACH_READY, seq, uarena_empty{});
   if (result->helper) reply.fds.push_back(std::move(result->helper));
   send_(std::move(reply));

@@ -12,6 +12,7 @@
 
 #include "broker/arena_attr.h"
 #include "broker/checksum.h"
+#include "broker/death_point.h"
 #include "broker/memory_file.h"
 #include "ipc/base/log.h"
 
@@ -181,8 +182,11 @@ void StateFile::apply(std::span<const Fill> fills) {
   const uint64_t sequence = load(format::kRetired) + 1;
   const uint64_t checksum = checksum_after(fills);
   write_record(sequence, fills, checksum);
+  UARENA_DEATH_POINT("state.recorded");
   store(format::kPublished, sequence);
+  UARENA_DEATH_POINT("state.published");
   write_entries(fills);
+  UARENA_DEATH_POINT("state.written");
   store(format::kTableChecksum, checksum);
   store(format::kRetired, sequence);
 }
