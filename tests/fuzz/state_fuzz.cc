@@ -83,8 +83,8 @@ std::string wrong_counts(const PageTable& table) {
 }
 
 bool same(const PageTable& a, const PageTable& b) {
-  if (a.size() != b.size() || a.counts().pages != b.counts().pages ||
-      a.free_set().extents() != b.free_set().extents())
+  if (a.state_file().access() != b.state_file().access() || a.size() != b.size() ||
+      a.counts().pages != b.counts().pages || a.free_set().extents() != b.free_set().extents())
     return false;
   for (uint32_t page = 0; page < a.size(); ++page)
     if (a.entry(page) != b.entry(page)) return false;
@@ -93,7 +93,10 @@ bool same(const PageTable& a, const PageTable& b) {
 
 // Pages are taken and given back, and a successor finds it so.
 std::string goes_on(PageTable& table, Random& random) {
+  if (table.state_file().access().mode > UARENA_MODE_ALL) return "a mode that is none";
   for (int n = 0; n < 12; ++n) {
+    if (random.one_in(4))
+      table.state_file().set_access({static_cast<uid_t>(n), 5, random.one_in(2) ? 0xfe8U : 0U});
     operate(random, table);
     if (auto wrong = wrong_counts(table); !wrong.empty()) return "afterwards " + wrong;
   }

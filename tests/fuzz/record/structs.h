@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "ipc/abi.h"
+#include "ipc/abi_accounts.h"
 #include "ipc/abi_faults.h"
 
 namespace uarena::fuzz {
@@ -18,10 +19,12 @@ auto with_answer(uint16_t type, const Visit& visit) {
     case UARENA_MSG_ARENA_CREATE:
     case UARENA_MSG_ARENA_GET:
     case UARENA_MSG_ATTACH:
+    case UARENA_MSG_ARENA_ACCESS:
       return visit.template operator()<uarena_arena_reply>();
     case UARENA_MSG_ARENA_LIST:
     case UARENA_MSG_PROG_LIST:
     case UARENA_MSG_CLIENT_LIST:
+    case UARENA_MSG_ACCOUNT_LIST:
       return visit.template operator()<uarena_list_reply>();
     case UARENA_MSG_PROG_LOAD:
       return visit.template operator()<uarena_prog_load_reply>();
@@ -49,7 +52,7 @@ auto with_answer(uint16_t type, const Visit& visit) {
 }
 
 // And with the struct of a list, by a number.
-constexpr unsigned kListed = 7;
+constexpr unsigned kListed = 8;
 template <typename Visit>
 auto with_listed(unsigned which, const Visit& visit) {
   switch (which % kListed) {
@@ -64,6 +67,8 @@ auto with_listed(unsigned which, const Visit& visit) {
     case 4:
       return visit.template operator()<uarena_page_extent>();
     case 5:
+      return visit.template operator()<uarena_account_info>();
+    case 6:
       return visit.template operator()<uarena_attachment_info>();
     default:
       return visit.template operator()<uarena_traced_fault>();
