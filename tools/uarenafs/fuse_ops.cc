@@ -20,8 +20,7 @@ FileSystem& file_system(fuse_req_t request) {
 Error not_open() { return {EBADF, "the kernel asks for an open file that it has closed"}; }
 
 void refuse(fuse_req_t request, const Error& error) {
-  log(LogLevel::debug, "request.failed",
-      {{"errno", error.code}, {"error", error.message}});
+  log(LogLevel::debug, "request.failed", {{"errno", error.code}, {"error", error.message}});
   fuse_reply_err(request, errno_of(error));
 }
 
