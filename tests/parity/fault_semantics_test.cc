@@ -1,4 +1,5 @@
-// docs/fault-semantics.md names the tests that stand behind its rows: every one of them is there.
+// docs/fault-semantics.md and docs/security.md name the tests that stand behind their rows: every
+// one of them is there.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -27,8 +28,10 @@ std::set<std::string> names(const std::string& text, const char* pattern) {
   return found;
 }
 
-TEST(FaultSemantics, TestsThatTheDocumentNamesExist) {
-  const auto named = names(text_of(UARENA_SOURCE_DIR "/docs/fault-semantics.md"),
+class NamedTests : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(NamedTests, Exist) {
+  const auto named = names(text_of(fs::path(UARENA_SOURCE_DIR "/docs") / GetParam()),
                            R"(`([A-Z][A-Za-z]+)\.([A-Z][A-Za-z]+)`)");
   EXPECT_GT(named.size(), 30u);
   std::set<std::string> tests;
@@ -38,6 +41,13 @@ TEST(FaultSemantics, TestsThatTheDocumentNamesExist) {
           names(text_of(entry.path()), R"(TEST(?:_F|_P)?\(\s*([A-Za-z]+),\s*([A-Za-z]+)\s*\))"));
   for (const std::string& name : named) EXPECT_TRUE(tests.contains(name)) << name;
 }
+
+INSTANTIATE_TEST_SUITE_P(Documents, NamedTests,
+                         ::testing::Values("fault-semantics.md", "security.md"),
+                         [](const auto& test) {
+                           const std::string name = test.param;
+                           return name.starts_with("fault") ? "FaultSemantics" : "Security";
+                         });
 
 // And every test of a mapping's life stands in the document.
 TEST(FaultSemantics, TheDocumentNamesTheTests) {
