@@ -64,15 +64,31 @@ Result<void> Account::may_run() {
   return fail(Why::quota, EDQUOT,
               "programs of uid {} may take {} ms of CPU time per second: they took {} per second "
               "in the last {} s, and more was asked for",
-              uid_, limit, used, CpuMeter::kWindowSeconds);
+              uid_, limit, used, RateMeter::kWindowSeconds);
 }
 
 void Account::ran(uint64_t cpu_ns) { cpu_.add(cpu_ns, clock_ns(CLOCK_MONOTONIC)); }
 
+Result<void> Account::connect() {
+  const uint64_t limit = this->limit(Resource::connects);
+  const uint64_t used = this->used(Resource::connects);
+  if (limit != kUnlimited && used >= limit) {
+    note_denied(Resource::connects, 1, used, limit);
+    return fail(Why::quota, EDQUOT,
+                "uid {} may connect {} times per second: it did so {} times per second in the last "
+                "{} s",
+                uid_, limit, used, RateMeter::kWindowSeconds);
+  }
+  connects_.add(1, clock_ns(CLOCK_MONOTONIC));
+  return {};
+}
+
 uint64_t Account::used(Resource resource) const {
-  if (resource != Resource::cpu_ms) return read(used_, resource);
   constexpr uint64_t kNsPerMs = 1'000'000;
-  return cpu_.ns_per_second(clock_ns(CLOCK_MONOTONIC)) / kNsPerMs;
+  const uint64_t now = clock_ns(CLOCK_MONOTONIC);
+  if (resource == Resource::cpu_ms) return cpu_.per_second(now) / kNsPerMs;
+  if (resource == Resource::connects) return connects_.per_second(now);
+  return read(used_, resource);
 }
 
 Result<Charge> Account::charge(Resource resource, uint64_t amount) {

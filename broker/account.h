@@ -16,8 +16,8 @@
 #include <utility>
 #include <vector>
 
-#include "broker/cpu_meter.h"
 #include "broker/limits.h"
+#include "broker/rate_meter.h"
 #include "ipc/base/clock.h"
 #include "ipc/base/result.h"
 
@@ -79,6 +79,8 @@ class Account {
   Result<void> may_run();
   // They have run for so long, in CPU time.
   void ran(uint64_t cpu_ns);
+  // One more connection, unless there were too many lately: EDQUOT.
+  Result<void> connect();
 
   uint64_t used(Resource resource) const;
   uint64_t limit(Resource resource) const { return read(limits_, resource); }
@@ -110,7 +112,7 @@ class Account {
   Counts used_{};
   Counts limits_;
   Counts denied_{};
-  CpuMeter cpu_;
+  RateMeter cpu_, connects_;
   mutable std::mutex lock_;
   std::vector<gid_t> groups_;
 };

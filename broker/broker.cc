@@ -306,7 +306,10 @@ void Broker::turn_away(Fd socket, const ipc::PeerCredentials& peer, const Error&
 }
 
 void Broker::accept(Fd socket, ipc::PeerCredentials peer) {
-  auto charges = SessionCharges::take(meet(peer));
+  Account& account = meet(peer);
+  if (auto often = account.connect(); !often)
+    return turn_away(std::move(socket), peer, often.error());
+  auto charges = SessionCharges::take(account);
   if (!charges) return turn_away(std::move(socket), peer, charges.error());
   const uint64_t id = estate_->ledger().next(Ledger::Counter::client);
   log(LogLevel::info, "client.connected",

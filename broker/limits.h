@@ -17,8 +17,9 @@
 namespace uarena::broker {
 
 // In the order of enum uarena_resource. Pending faults are page faults that the broker has read and
-// not answered; CPU time is that of programs, in milliseconds per second: it is measured when it is
-// over (Account::may_run), all others are charged before.
+// not answered. Two are rates, which nobody holds: CPU time of programs in milliseconds per second,
+// measured when a run is over (Account::may_run), and new connections per second. All others are
+// charged before.
 enum class Resource {
   pages,
   arenas,
@@ -27,6 +28,7 @@ enum class Resource {
   descriptors,
   pending_faults,
   cpu_ms,
+  connects,
   count
 };
 

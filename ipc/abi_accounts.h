@@ -17,8 +17,9 @@ enum uarena_resource {
   UARENA_RESOURCE_CONNECTIONS = 3,
   UARENA_RESOURCE_DESCRIPTORS = 4,
   UARENA_RESOURCE_PENDING_FAULTS = 5,
-  UARENA_RESOURCE_CPU_MS = 6, /* per second, mean of the last 10 s */
-  UARENA_RESOURCES = 7,
+  UARENA_RESOURCE_CPU_MS = 6,   /* per second, mean of the last 10 s */
+  UARENA_RESOURCE_CONNECTS = 7, /* per second, mean of the last 10 s */
+  UARENA_RESOURCES = 8,
 };
 
 struct uarena_resource_use {
@@ -37,7 +38,7 @@ struct uarena_account_info {
 /* All users together: the memory that the broker makes, as UARENA_RESOURCE_PAGES. */
 #define UARENA_ACCOUNT_BROKER (1ull << 33)
 
-#define UARENA_ACCOUNT_INFO_SIZE_V1 184u
+#define UARENA_ACCOUNT_INFO_SIZE_V1 208u
 
 /* An arena's mode is its owner's rights << 8, its group's << 4, and all others'. */
 #define UARENA_RIGHT_READ 8u  /* look at pages, attach read-only */

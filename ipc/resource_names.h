@@ -10,6 +10,7 @@
 namespace uarena::ipc {
 
 inline constexpr std::array<std::string_view, UARENA_RESOURCES> kResourceNames = {
-    "pages", "arenas", "programs", "connections", "descriptors", "pending_faults", "cpu_ms"};
+    "pages",       "arenas",         "programs", "connections",
+    "descriptors", "pending_faults", "cpu_ms",   "connects"};
 
 }  // namespace uarena::ipc

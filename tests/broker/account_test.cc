@@ -121,21 +121,21 @@ TEST(Account, BeyondTheBrokersIsENOMEM) {
 }
 
 // Times are given: 1,000 s after the clock began.
-TEST(CpuMeter, CountsTheLastTenSeconds) {
-  constexpr uint64_t kSecond = CpuMeter::kNsPerSecond;
+TEST(RateMeter, CountsTheLastTenSeconds) {
+  constexpr uint64_t kSecond = RateMeter::kNsPerSecond;
   const uint64_t begin = 1000 * kSecond;
-  CpuMeter meter;
-  EXPECT_EQ(meter.ns_per_second(begin), 0U);
+  RateMeter meter;
+  EXPECT_EQ(meter.per_second(begin), 0U);
   meter.add(5'000'000, begin);
   meter.add(5'000'000, begin + kSecond / 2);
-  EXPECT_EQ(meter.ns_per_second(begin + kSecond), 1'000'000U);
+  EXPECT_EQ(meter.per_second(begin + kSecond), 1'000'000U);
   meter.add(20'000'000, begin + 9 * kSecond);
-  EXPECT_EQ(meter.ns_per_second(begin + 9 * kSecond), 3'000'000U);
-  EXPECT_EQ(meter.ns_per_second(begin + 10 * kSecond), 2'000'000U) << "the first second is over";
+  EXPECT_EQ(meter.per_second(begin + 9 * kSecond), 3'000'000U);
+  EXPECT_EQ(meter.per_second(begin + 10 * kSecond), 2'000'000U) << "the first second is over";
   meter.add(1'000'000, begin + 10 * kSecond);
-  EXPECT_EQ(meter.ns_per_second(begin + 18 * kSecond), 2'100'000U);
-  EXPECT_EQ(meter.ns_per_second(begin + 19 * kSecond), 100'000U);
-  EXPECT_EQ(meter.ns_per_second(begin + 1000 * kSecond), 0U);
+  EXPECT_EQ(meter.per_second(begin + 18 * kSecond), 2'100'000U);
+  EXPECT_EQ(meter.per_second(begin + 19 * kSecond), 100'000U);
+  EXPECT_EQ(meter.per_second(begin + 1000 * kSecond), 0U);
 }
 
 TEST(Account, CpuTimeIsMeasuredAfterwards) {
@@ -158,6 +158,21 @@ TEST(Account, CpuTimeIsMeasuredAfterwards) {
   Account nothing(5);
   nothing.set_limits(limited(Resource::cpu_ms, 0));
   EXPECT_FALSE(nothing.may_run());
+}
+
+TEST(Account, ConnectsAreCountedPerSecond) {
+  Account account(1000);
+  for (int n = 0; n < 20; ++n) EXPECT_TRUE(account.connect());
+  EXPECT_EQ(account.used(Resource::connects), 2U);
+  account.set_limits(limited(Resource::connects, 3));
+  for (int n = 0; n < 10; ++n) EXPECT_TRUE(account.connect());
+  const auto refused = account.connect();
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, EDQUOT);
+  EXPECT_EQ(refused.error().message,
+            "uid 1000 may connect 3 times per second: it did so 3 times per second in the last 10 "
+            "s");
+  EXPECT_EQ(account.used(Resource::connects), 3U) << "who is turned away has not connected";
 }
 
 TEST(Account, AThreadsCpuTimeIsCharged) {

@@ -67,7 +67,7 @@ TEST(Config, ErrorsNameTheLineAndWhatIsAllowed) {
       {"\n\nlimits = 1\n", "x:3: limits is a table"},
       {"[limits]\n\nfish = 1\n",
        "x:3: 'fish' is unknown here, allowed are pages, arenas, programs, connections, "
-       "descriptors, pending_faults, cpu_ms, user, group"},
+       "descriptors, pending_faults, cpu_ms, connects, user, group"},
       {"[limits]\npages = -1\n", "x:2: pages is a number from 0 on, or \"unlimited\""},
       {"[limits]\npages = 1.5\n", "x:2: pages is"},
       {"[limits]\npages = \"many\"\n", "x:2: pages is"},

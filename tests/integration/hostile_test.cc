@@ -320,6 +320,19 @@ TEST_F(Hostile, ManyConnectionsAndHalfOpenOnes) {
   serve_somebody();
 }
 
+// A thousand at once, some of whom say nothing for ever.
+TEST_F(Hostile, AThousandConnections) {
+  std::vector<std::unique_ptr<RawClient>> crowd;
+  for (int i = 0; i < 1000; ++i) {
+    crowd.push_back(std::make_unique<RawClient>(broker_.socket()));
+    if (i % 10 == 0) continue;
+    ASSERT_TRUE(crowd.back()->hello()) << i;
+  }
+  serve_somebody();
+  crowd.clear();
+  serve_somebody();
+}
+
 // It sends requests and reads no answers: cut off, not waited for.
 TEST_F(Hostile, DoesNotReadItsAnswers) {
   RawClient client(broker_.socket());

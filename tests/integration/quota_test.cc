@@ -179,6 +179,24 @@ TEST_F(Quota, CpuTimeOfPrograms) {
   expect_quota(error, "may take 1 ms of CPU time per second");
 }
 
+// Who connects too often is turned away with a sentence, and others are not.
+TEST_F(Quota, ConnectsPerSecond) {
+  start("[limits.user.65534]\nconnects = 1\n");
+  const auto try_it = [this](uid_t uid) {
+    return run_command(
+        {std::string(UARENA_BIN_DIR) + "/uarena", "-s", broker_->socket(), "arena", "list"}, "",
+        uid);
+  };
+  RunOutput output;
+  int connected = 0;
+  while ((output = try_it(kNobody)).exit_code() == 0 && connected < 100) ++connected;
+  EXPECT_GE(connected, 10);
+  EXPECT_LT(connected, 100);
+  EXPECT_EQ(output.exit_code(), 8) << output.err;
+  EXPECT_THAT(output.err, ::testing::HasSubstr("uid 65534 may connect 1 times per second"));
+  EXPECT_EQ(try_it(0).exit_code(), 0);
+}
+
 // What is in use, and what was refused, as the command shows it to whoever may see it.
 TEST_F(Quota, StatusShowsUseAndLimits) {
   start("[limits]\narenas = 1\n[limits.user.65534]\narenas = 0\n");
