@@ -46,6 +46,7 @@ Result<Measured> measure(const Work& work, unsigned rounds);
 std::vector<Work> page_works(const std::string& socket, const std::string& bpf_directory);
 std::vector<Work> segv_works(const std::string& socket);
 std::vector<Work> storm_works(const std::string& socket);
+std::vector<Work> restart_works();
 std::vector<Work> alloc_works(const std::string& socket, const std::string& bpf_directory);
 std::vector<Work> program_works(const std::string& socket, const std::string& bpf_directory);
 std::vector<Work> invoke_works(const std::string& socket, const std::string& bpf_directory,

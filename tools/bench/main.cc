@@ -87,6 +87,7 @@ int run(const std::vector<std::string>& names, unsigned rounds, const std::strin
   std::vector<bench::Work> works = bench::page_works(broker.socket(), UARENA_BPF_DIR);
   std::ranges::move(bench::segv_works(broker.socket()), std::back_inserter(works));
   std::ranges::move(bench::storm_works(broker.socket()), std::back_inserter(works));
+  std::ranges::move(bench::restart_works(), std::back_inserter(works));
   std::ranges::move(bench::alloc_works(broker.socket(), UARENA_BPF_DIR), std::back_inserter(works));
   std::ranges::move(bench::program_works(broker.socket(), UARENA_BPF_DIR),
                     std::back_inserter(works));
