@@ -92,7 +92,7 @@ TEST(Layering, SomeHeadersBelongToOnePlace) {
        "Asio stays in ipc/{event_loop,connection,listener}"},
       {R"(^linux/userfaultfd\.h$)", R"(^uffd/)", "userfaultfd is known to uffd/ only"},
       {R"(^xbyak/)", R"(^jit/x86_64/)", "x86 encodings stay in jit/x86_64"},
-      {R"(^systemd/)", R"(^(broker|tools/(uarenafs|start))/)",
+      {R"(^systemd/)", R"(^(broker/|tools/(uarenafs|start)/|tools/bench/service\.cc$))",
        "only daemons, and who starts them, talk to a service manager"},
       {R"(^(fuse|linux/fuse\.h$))", R"(^tools/uarenafs/)", "FUSE stays in tools/uarenafs"},
       {R"(^(libelf|gelf)\.h$|^bpf/)", R"(^jit/loader/)", "ELF and BTF are read by jit/loader"},
