@@ -198,5 +198,28 @@ TEST_F(FsLook, OtherUsers) {
   EXPECT_EQ(look(open_one.path()), 0);
 }
 
+// uarenafs runs as root here, and may read all of them.
+TEST_F(FsLook, ContentsAreForThoseWhoMayReadTheArena) {
+  const Conn conn = connect();
+  const uarena_info heap = create(conn, "heap", 4);
+  volatile char* base = attach(conn, heap.id);
+  *page(base, 1) = 'x';
+  const FsProcess open_one(broker_.socket(), "--allow-other");
+  const auto may_read = [&](const std::string& file) {
+    return run_command({"/usr/bin/head", "-c", "1", open_one.path() + "/heap/" + file}, "", kNobody)
+               .exit_code() == 0;
+  };
+  EXPECT_TRUE(may_read("mem") && may_read("pages") && may_read("info"));
+  ASSERT_EQ(uarena_chmod(conn.get(), heap.id, 0xff7), 0) << uarena_error();
+  EXPECT_FALSE(may_read("mem") || may_read("pages"));
+  EXPECT_TRUE(may_read("info"));
+  ASSERT_EQ(uarena_chown(conn.get(), heap.id, UINT32_MAX, kNobody), 0) << uarena_error();
+  EXPECT_TRUE(may_read("mem") && may_read("pages")) << "for the group";
+  ASSERT_EQ(uarena_chmod(conn.get(), heap.id, 0xf08), 0) << uarena_error();
+  EXPECT_FALSE(may_read("mem") || may_read("pages")) << "the first class decides";
+  ASSERT_EQ(uarena_chown(conn.get(), heap.id, kNobody, UINT32_MAX), 0) << uarena_error();
+  EXPECT_TRUE(may_read("mem") && may_read("pages")) << "for the owner";
+}
+
 }  // namespace
 }  // namespace uarena::testing

@@ -24,6 +24,8 @@ class TreeTest : public ::testing::Test {
     reply.info.max_entries = 3;
     reply.info.blocks = 2;
     reply.info.owner_uid = 1234;
+    reply.info.owner_gid = 55;
+    reply.info.mode = 0xf80;
     broker_.on(UARENA_MSG_ARENA_GET, reply_with(reply));
   }
   template <typename T>
@@ -71,7 +73,9 @@ TEST_F(TreeTest, PathsOfOneArena) {
   EXPECT_EQ(st->st_size, 3 * 4096);
   EXPECT_EQ(st->st_blocks, 2 * 8);
   EXPECT_EQ(st->st_uid, 1234u);
-  EXPECT_EQ(st->st_mode, S_IFREG | 0444u);
+  EXPECT_EQ(st->st_gid, 55u);
+  EXPECT_EQ(st->st_mode, S_IFREG | 0440u) << "as the arena's mode, rwxl r--- ----";
+  EXPECT_EQ(tree_.attributes(*tree_.child(heap_, "info"))->st_mode, S_IFREG | 0444u);
   EXPECT_EQ(tree_.child(heap_, "memory").error().code, ENOENT);
   EXPECT_EQ(tree_.child(*memory, "x").error().code, ENOTDIR);
   const Node clients = *tree_.child(heap_, "clients");

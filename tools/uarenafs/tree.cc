@@ -153,7 +153,7 @@ Result<Tree::Text> Tree::owned_text(const Node& node) {
       auto extents =
           ask(node, [&](ipc::Inspector& broker) { return broker.page_extents(node.arena); });
       if (!extents) return std::unexpected(std::move(extents.error()));
-      return Text{pages_text(*info, *extents), info->owner_uid};
+      return Text{pages_text(*info, *extents), info->owner_uid, *info};
     }
     case Kind::client: {
       auto client = with_id(clients(node), node.object, "client");
@@ -189,6 +189,17 @@ struct stat Tree::common(const Node& node) const {
   return st;
 }
 
+// Whoever may read the arena may read what is in it, and the kernel sees to that
+// (default_permissions): this process may have more rights than who reads through it.
+static void as_arena(struct stat& st, const uarena_arena_info& arena) {
+  constexpr std::pair<unsigned, mode_t> kReaders[] = {{8, S_IRUSR}, {4, S_IRGRP}, {0, S_IROTH}};
+  st.st_uid = arena.owner_uid;
+  st.st_gid = arena.owner_gid;
+  st.st_mode &= ~mode_t{0777};
+  for (const auto& [shift, bit] : kReaders)
+    if ((arena.mode >> shift & UARENA_RIGHT_READ) != 0) st.st_mode |= bit;
+}
+
 Result<struct stat> Tree::attributes(const Node& node) {
   struct stat st = common(node);
   // The root is there with or without a broker.
@@ -199,6 +210,7 @@ Result<struct stat> Tree::attributes(const Node& node) {
     if (!info) return std::unexpected(std::move(info.error()));
     st.st_uid = info->owner_uid;
     if (node.kind != Kind::memory) return st;
+    as_arena(st, *info);
     st.st_size = static_cast<off_t>(info->max_entries * kPageSize);
     st.st_blocks = static_cast<blkcnt_t>(info->blocks * (kPageSize / kStatBlock));
     st.st_blksize = kMemBlock;
@@ -207,6 +219,7 @@ Result<struct stat> Tree::attributes(const Node& node) {
   auto text = owned_text(node);
   if (!text) return std::unexpected(std::move(text.error()));
   st.st_uid = text->uid;
+  if (text->contents_of) as_arena(st, *text->contents_of);
   if (is_directory(node.kind)) return st;
   st.st_size = static_cast<off_t>(text->text.size());
   st.st_blocks = static_cast<blkcnt_t>((text->text.size() + kStatBlock - 1) / kStatBlock);

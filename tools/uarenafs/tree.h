@@ -44,6 +44,7 @@ class Tree {
   struct Text {
     std::string text;
     uint32_t uid;
+    std::optional<uarena_arena_info> contents_of = {};  // what is in this arena
   };
 
   template <typename Question>
