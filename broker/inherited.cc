@@ -72,10 +72,11 @@ std::optional<Fd> Inherited::take(std::string_view name) {
   return fd;
 }
 
-std::vector<NamedFd> Inherited::take_prefixed(std::string_view prefix) {
+// One pass, since a broker may leave thousands.
+std::vector<NamedFd> Inherited::take_all(const std::function<bool(std::string_view)>& wanted) {
   std::vector<NamedFd> taken;
   for (NamedFd& named : fds_)
-    if (named.name.starts_with(prefix)) taken.push_back(std::move(named));
+    if (wanted(named.name)) taken.push_back(std::move(named));
   std::erase_if(fds_, [](const NamedFd& named) { return !named.fd; });
   return taken;
 }

@@ -10,6 +10,7 @@
 // What nobody asks for is left over at the end, to be named in the log and closed.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -37,8 +38,12 @@ class Inherited {
 
   // The first of that name, unchecked.
   std::optional<Fd> take(std::string_view name);
-  // All whose names begin like that, unchecked, in the order in which they were passed.
-  std::vector<NamedFd> take_prefixed(std::string_view prefix);
+  // All whose names are so, unchecked, in the order in which they were passed.
+  std::vector<NamedFd> take_all(const std::function<bool(std::string_view name)>& wanted);
+  // Those that begin like that.
+  std::vector<NamedFd> take_prefixed(std::string_view prefix) {
+    return take_all([prefix](std::string_view name) { return name.starts_with(prefix); });
+  }
   // A Unix socket with records that accepts connections. EINVAL, ENOTSOCK: it is none.
   Result<std::optional<Fd>> take_listener();
   // The device of that name (kUserfaultfd, kCpuDmaLatency). ENODEV: it is none, or another one.

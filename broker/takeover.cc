@@ -21,8 +21,8 @@ Fd extract(EstateEntries& entries, const EstateEntry& entry) {
 // All entries of a kind, in order.
 std::vector<EstateEntry> all_of(const EstateEntries& entries, Kind kind) {
   std::vector<EstateEntry> found;
-  for (const auto& [entry, fd] : entries)
-    if (entry.kind == kind) found.push_back(entry);
+  for (auto i = entries.lower_bound({kind}); i != entries.end() && i->first.kind == kind; ++i)
+    found.push_back(i->first);
   return found;
 }
 
@@ -76,9 +76,11 @@ std::optional<uint64_t> request_at_hand(const Fd& channel) {
 
 EstateEntries take_entries(Inherited& inherited) {
   EstateEntries entries;
-  for (const std::string& name : inherited.names())
-    if (const auto entry = EstateEntry::parse_untrusted(name))
-      if (auto fd = inherited.take(name)) entries.insert_or_assign(*entry, std::move(*fd));
+  const auto is_ours = [](std::string_view name) {
+    return EstateEntry::parse_untrusted(name).has_value();
+  };
+  for (NamedFd& named : inherited.take_all(is_ours))
+    entries.insert_or_assign(*EstateEntry::parse_untrusted(named.name), std::move(named.fd));
   return entries;
 }
 
