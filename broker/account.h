@@ -117,17 +117,23 @@ class Account {
   std::vector<gid_t> groups_;
 };
 
-// Charges the CPU time that this thread takes while it lives.
+// Charges the CPU time that this thread takes while it lives. To ask the kernel for that costs two
+// system calls, a tenth of a short run: where there is no limit, the elapsed time is good enough,
+// which is never less.
 class CpuCharge {
  public:
   explicit CpuCharge(Account& account)
-      : account_(account), begun_ns_(clock_ns(CLOCK_THREAD_CPUTIME_ID)) {}
-  ~CpuCharge() { account_.ran(clock_ns(CLOCK_THREAD_CPUTIME_ID) - begun_ns_); }
+      : account_(account),
+        clock_(account.limit(Resource::cpu_ms) == kUnlimited ? CLOCK_MONOTONIC
+                                                             : CLOCK_THREAD_CPUTIME_ID),
+        begun_ns_(clock_ns(clock_)) {}
+  ~CpuCharge() { account_.ran(clock_ns(clock_) - begun_ns_); }
   CpuCharge(const CpuCharge&) = delete;
   CpuCharge& operator=(const CpuCharge&) = delete;
 
  private:
   Account& account_;
+  const clockid_t clock_;
   const uint64_t begun_ns_;
 };
 

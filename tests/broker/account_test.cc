@@ -177,6 +177,7 @@ TEST(Account, ConnectsAreCountedPerSecond) {
 
 TEST(Account, AThreadsCpuTimeIsCharged) {
   Account account(1000);
+  account.set_limits(limited(Resource::cpu_ms, 1000));
   {
     const CpuCharge charge(account);
     const uint64_t begin = clock_ns(CLOCK_THREAD_CPUTIME_ID);
